@@ -1,0 +1,58 @@
+"""Which sorts of fact there are: each a name, the noun that its body is, and what its subject is."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mainstay.nouns import (
+    Alert,
+    Candidate,
+    DatasetVersion,
+    Incident,
+    Job,
+    Look,
+    ModelVersion,
+    Rollout,
+    Run,
+    Split,
+)
+from mainstay.verdicts import Verdict
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """One sort of fact: its name in the ledger, never to be changed, and the noun it holds."""
+
+    name: str
+    noun: type[T]
+
+
+DATASETS = Kind("dataset", DatasetVersion)  # subject: the dataset's id
+RUNS = Kind("run", Run)  # subject: the run's id
+CANDIDATES = Kind("candidate", Candidate)  # subject: the candidate's id
+VERDICTS = Kind("verdict", Verdict)  # subject: what was judged
+VERSIONS = Kind("version", ModelVersion)  # subject: the version, as in 1.4.0
+SPLITS = Kind("split", Split)  # subject: the use case; there is one
+LOOKS = Kind("look", Look)  # subject: the holdout that was looked at
+ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
+ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
+INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
+JOBS = Kind("job", Job)  # subject: the job's id
+
+KINDS: dict[str, Kind[Any]] = {
+    kind.name: kind
+    for kind in (
+        DATASETS,
+        RUNS,
+        CANDIDATES,
+        VERDICTS,
+        VERSIONS,
+        SPLITS,
+        LOOKS,
+        ROLLOUTS,
+        ALERTS,
+        INCIDENTS,
+        JOBS,
+    )
+}

@@ -1,0 +1,58 @@
+"""The settings of a process: `MAINSTAY_*`, read once at the doors, typed and frozen."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mainstay.errors import Misconfigured
+from mainstay.nouns import Instant
+
+
+class Settings(BaseSettings):
+    """Where things are kept. Everything has an embedded default under `home`."""
+
+    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".mainstay"), description="the directory of all state")
+    ledger: str = Field("", description="SQLite or PostgreSQL URL of the ledger; `ledger.db` in the home by default")
+    blobs: str = Field("", description="URL of the blob store; `blobs/` in the home by default")
+    mlflow: str = Field("", description="MLflow tracking URI; `mlflow.db` in the home by default")
+    signing: str = Field("", description="URL of the signing key; `keys/signing.key` in the home by default")
+    now: Instant | None = Field(None, description="a simulated clock: the time it always is, for replays and tests")
+
+    @property
+    def ledger_url(self) -> str:
+        return self.ledger or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+
+    @property
+    def blobs_url(self) -> str:
+        return self.blobs or f"file://{self.home.absolute() / 'blobs'}"
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.mlflow or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+
+    @property
+    def signing_url(self) -> str:
+        return self.signing or f"file://{self.home.absolute() / 'keys' / 'signing.key'}"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the trusted public keys and of the pseudonym key."""
+        return self.home / "keys"
+
+    def clock(self) -> datetime:
+        """The time, UTC: the simulated one where there is one."""
+        return self.now or datetime.now(UTC)  # noqa: TID251  (this is the door that reads the clock)
+
+
+def read_settings() -> Settings:
+    """The settings in the environment. Misconfigured, by name, where one cannot be meant."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "MAINSTAY_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise Misconfigured(f"{first['msg']}, not {first['input']!r}", name) from error

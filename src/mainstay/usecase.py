@@ -1,0 +1,347 @@
+"""What a team writes: one `mainstay.yaml`, as frozen and checked objects. Reading the file is `usecase_file.py`."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mainstay.digests import digest
+from mainstay.errors import Refused
+from mainstay.expressions import Expression, Kind, parse
+from mainstay.spans import PerDay, Span
+from mainstay.suggest import did_you_mean
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Values = tuple[Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float)], ...]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
+Metric = Literal[
+    "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "profit",
+    "accuracy", "precision", "recall", "f1",
+    "accuracy_at_threshold", "precision_at_threshold", "recall_at_threshold", "f1_at_threshold",
+]  # fmt: skip
+
+
+class Section(BaseModel):
+    """One mapping of the file: frozen, and refusing keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Column(Section):
+    """What the source promises of one column."""
+
+    type: Literal["identifier", "integer", "number", "category", "timestamp"]
+    nullable: bool = False
+    unique: bool = False
+    range: tuple[float, float] | None = Field(None, description="least and greatest value, both included")
+    values: Values | None = Field(None, description="every category there is")
+    unit: str | None = None
+    personal: Literal["hash", "drop"] | None = Field(None, description="kept as a pseudonym, or not at all")
+    feature: bool = Field(True, description="false keeps the column out of the model")
+    description: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.range is not None and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} column has no range")
+        if self.range is not None and self.range[0] > self.range[1]:
+            raise ValueError(f"range [{self.range[0]:g}, {self.range[1]:g}] is upside down")
+        if self.values is not None and self.type != "category":
+            raise ValueError(f"only a category column lists its values, not one of type {self.type}")
+        if self.values is not None and len(set(self.values)) != len(self.values):
+            raise ValueError("a value is listed twice")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """How expressions and the encoder see it."""
+        return "number" if self.type in ("integer", "number") else "category"
+
+
+class Rows(Section):
+    at_least: int = Field(1, ge=1)
+    bad_share_at_most: Share = Field(0.01, description="share of rows that may be quarantined")
+
+
+class Contract(Section):
+    """What the source promises."""
+
+    rows: Rows = Rows()
+    columns: dict[ColumnName, Column] = Field(min_length=1)
+    rules: tuple[str, ...] = ()
+
+
+class EventTime(Section):
+    column: ColumnName
+    known_at: ColumnName | None = None
+    optional: bool = Field(False, description="a source without the column is a snapshot")
+
+
+class Label(Section):
+    """What is predicted, and when it can be known."""
+
+    column: ColumnName
+    positive: Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float)]
+    horizon: Span = timedelta(days=30)
+    grace: Span = timedelta(0)
+    absent_means: str = Field("unknown", description="the class that silence means once ripe, or `unknown`")
+    action_changes_outcome: bool = True
+
+
+class View(Section):
+    """A named set of features keyed by entity and event time."""
+
+    name: Name
+    source: str
+    columns: dict[ColumnName, Column] = Field(min_length=1)
+    event_time: ColumnName
+    known_at: ColumnName | None = None
+    ttl: Span | None = None
+
+
+class Features(Section):
+    service: Name | None = None
+    views: tuple[View, ...] = ()
+    derived: dict[ColumnName, str] = Field(default_factory=dict)
+
+
+class Recipe(Section):
+    """Estimators, budget and seed: with a dataset version, it determines a run."""
+
+    objective: Literal["log_loss"] = "log_loss"
+    estimators: tuple[Literal["logistic", "lightgbm"], ...] = Field(("logistic", "lightgbm"), min_length=1)
+    trials: int = Field(30, ge=1, le=10_000)
+    folds: int = Field(5, ge=2, le=20)
+    holdout: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(7, ge=0, lt=2**31)
+    salt: str | None = Field(None, description="of the holdout; the use case's name unless it says otherwise")
+
+
+class Profit(Section):
+    """What acting on a prediction costs and brings, in one currency."""
+
+    offer_cost: float = Field(ge=0)
+    value_saved: float = Field(gt=0)
+    save_rate: float = Field(gt=0, le=1)
+
+
+class Gate(Section):
+    """A limit on one number of a candidate."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    rows: int = Field(1, ge=1, description="fewer rows than this prove nothing")
+    blocking: bool = True
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("a gate needs at_least or at_most")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}")
+        return self
+
+
+class Leakage(Section):
+    """How much a model may know that it should not."""
+
+    permuted_auc: Gate = Gate(at_most=0.55)
+    copied_rows: Gate = Gate(at_most=0.05)
+    single_feature_auc: Gate = Gate(at_most=0.95)
+
+
+class Fairness(Section):
+    """Gaps between the groups of a protected attribute; advisory until the team blocks on them."""
+
+    true_positive_gap: Gate | None = Gate(at_most=0.1, blocking=False)
+    false_positive_gap: Gate | None = Gate(at_most=0.1, blocking=False)
+    selection_gap: Gate | None = None
+    group_at_least: int = Field(30, ge=1, description="smaller groups are not compared")
+
+
+class Gates(Section):
+    """What a candidate must reach on the holdout. Absolute floors are the team's own."""
+
+    skill: Gate = Field(Gate(at_least=0.1), description="1 - log loss / log loss of the base rate")
+    floors: dict[Metric, Gate] = Field(default_factory=dict)
+    leakage: Leakage = Leakage()
+    fairness: Fairness = Fairness()
+    parity: Gate = Field(Gate(at_most=1e-5), description="greatest difference between the fitted model and its ONNX")
+    size: Gate = Field(Gate(at_most=50_000_000), description="bytes of the bundle")
+
+
+Policy = Literal["flag", "refuse"]
+
+
+class Serving(Section):
+    unseen_category: Policy = "flag"
+    out_of_range: Policy = "flag"
+    unknown_entity: Policy = "refuse"
+    stale_features: Policy = "flag"
+    challenger_budget: Span = timedelta(milliseconds=50)
+
+
+class Notice(Section):
+    """The harm a plan promises to notice: a ratio of error rates, with this power."""
+
+    errors: Annotated[str, Field(pattern=r"^x\d+(\.\d+)?$")] = "x2"
+    power: float = Field(0.8, gt=0, lt=1)
+
+
+class Margins(Section):
+    """How much worse a challenger may be and still be called no worse."""
+
+    errors: float = Field(0.005, gt=0)
+    slow: float = Field(0.02, gt=0)
+    log_loss: float = Field(0.01, gt=0)
+
+
+class Step(Section):
+    share: Share
+    hold: Span
+    at_least: int = Field(0, ge=0, description="the challenger's requests")
+    needs: Literal["no_harm", "non_inferior"] | None = None
+    deadline: Span | None = None
+
+
+class Plan(Section):
+    """The ordered steps a rollout takes."""
+
+    kind: Literal["rolling", "blue_green", "canary", "shadow", "paired_shadow", "ab", "immediate", "kill_switch"]
+    expected_traffic: PerDay | None = None
+    alpha: float = Field(0.05, gt=0, lt=1)
+    notice: Notice | None = None
+    margins: Margins = Margins()
+    steps: tuple[Step, ...] = ()
+    deadline: Span = timedelta(days=14)
+
+    @model_validator(mode="after")
+    def _staircase(self) -> Self:
+        shares = [step.share for step in self.steps]
+        if shares != sorted(shares):
+            raise ValueError("the shares of the steps must not fall")
+        if shares and shares[-1] != 1:
+            raise ValueError(f"the last step must have share 1, not {shares[-1]:g}")
+        return self
+
+
+class Monitors(Section):
+    window: Span = timedelta(days=1)
+    page_budget: PerDay = Field(1 / 365, validate_default=True, description="false pages, as in 1/year")
+
+
+class UseCase(Section):
+    """What is predicted, for whom and under which rules."""
+
+    schema_number: Literal[1] = Field(1, alias="schema")
+    name: Name
+    source: str = Field(min_length=1)
+    entity: ColumnName | None = None
+    event_time: EventTime | None = None
+    label: Label
+    contract: Contract
+    features: Features = Features()
+    recipe: Recipe = Recipe()
+    profit: Profit | None = None
+    protected: tuple[ColumnName, ...] = ()
+    gates: Gates = Gates()
+    serving: Serving = Serving()
+    plan: Plan | None = None
+    monitors: Monitors = Monitors()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        columns = self.contract.columns
+        named = [("entity", self.entity), ("label.column", self.label.column)]
+        named += [("protected", name) for name in self.protected]
+        if self.event_time:
+            named += [("event_time.column", self.event_time.column), ("event_time.known_at", self.event_time.known_at)]
+        for place, name in named:
+            if name is not None and name not in columns:
+                hint = did_you_mean(name, columns)
+                raise ValueError(f"at {place}: column `{name}` is not in the contract{hint}")
+        values = columns[self.label.column].values
+        if columns[self.label.column].type != "category":
+            raise ValueError(f"at label.column: `{self.label.column}` must be a category, listing both classes")
+        if values is None or len(values) != 2:
+            raise ValueError(f"at contract.columns.{self.label.column}.values: a label has exactly two classes")
+        for place, value in (("positive", self.label.positive), ("absent_means", self.label.absent_means)):
+            if value not in values and value != "unknown":
+                raise ValueError(f"at label.{place}: `{value}` is not a class{did_you_mean(value, values)}")
+        if not self.inputs:
+            raise ValueError("at contract.columns: no column is left to predict from")
+        _ = self.rules, self.derived
+        return self
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """Both classes, the positive one last."""
+        values = self.contract.columns[self.label.column].values or ()
+        negative = next(value for value in values if value != self.label.positive)
+        return negative, self.label.positive
+
+    @property
+    def inputs(self) -> Mapping[str, Column]:
+        """The columns a request gives: the contract's, without keys, times, the label and personal data."""
+        return {
+            name: column
+            for name, column in self.contract.columns.items()
+            if column.feature
+            and column.type in ("integer", "number", "category")
+            and column.personal is None
+            and name not in (self.entity, self.label.column)
+        }
+
+    @property
+    def derived(self) -> Mapping[str, Expression]:
+        """The derived features, parsed over the inputs. Refused where one reads what a request does not give."""
+        kinds = {name: column.kind for name, column in self.inputs.items()}
+        clash = sorted(set(self.features.derived) & set(self.contract.columns))
+        if clash:
+            raise ValueError(f"at features.derived.{clash[0]}: a column of that name is in the contract already")
+        return {name: _parsed(f"features.derived.{name}", text, kinds) for name, text in self.features.derived.items()}
+
+    @property
+    def rules(self) -> tuple[Expression, ...]:
+        """The contract's rules across columns, parsed."""
+        kinds = {name: column.kind for name, column in self.contract.columns.items()}
+        return tuple(_parsed(f"contract.rules.{n}", text, kinds) for n, text in enumerate(self.contract.rules))
+
+    @property
+    def salt(self) -> str:
+        """The salt of the holdout, never the seed."""
+        return self.recipe.salt or self.name
+
+    @property
+    def feature_service(self) -> str:
+        """The feature service a model version is bound to."""
+        return self.features.service or f"{self.name.replace('-', '_')}_v1"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What is live apart from the model: serving, monitors, plan, label and profit, as JSON."""
+        return self.model_dump(mode="json", include={"serving", "monitors", "plan", "label", "profit"})
+
+    @property
+    def contract_digest(self) -> str:
+        """Of what the source promises and how its rows are told apart."""
+        return digest(self.model_dump(mode="json", include={"entity", "event_time", "label", "contract"}))
+
+    @property
+    def recipe_digest(self) -> str:
+        """Of everything a team decides about training: recipe, features and profit."""
+        return digest(self.model_dump(mode="json", include={"recipe", "features", "profit"}))
+
+
+def _parsed(place: str, text: str, kinds: Mapping[str, Kind]) -> Expression:
+    try:
+        return parse(text, kinds)
+    except Refused as error:
+        raise ValueError(f"at {place}: {error}") from error
