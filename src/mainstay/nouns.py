@@ -23,8 +23,8 @@ def _aware(at: datetime) -> datetime:
 
 
 def rfc3339(at: datetime) -> str:
-    """UTC with microseconds and `Z`: how every time is written in JSON and in SQLite."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """UTC with microseconds and `Z`: how every time is written in JSON and in SQLite. ValueError without a zone."""
+    return _aware(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 Instant = Annotated[datetime, AfterValidator(_aware), PlainSerializer(rfc3339, str, "json")]

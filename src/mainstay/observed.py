@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Base64Bytes
 
-from mainstay.nouns import Instant, Value
+from mainstay.nouns import Instant, Real, Value
 
 
 class Role(StrEnum):
@@ -62,7 +62,7 @@ class Prediction:
     pinned: bool
     outcome: Ending
     features: Mapping[str, Value]
-    scores: tuple[float, ...]
+    scores: tuple[Real, ...]
     probability: float | None
     threshold: float
     decision: str | None

@@ -24,11 +24,11 @@ def span(text: object) -> timedelta:
 
 def span_text(value: timedelta) -> str:
     """The shortest way to write a span that reads back as itself: `30d`, `90m`, `50ms`."""
-    seconds = value.total_seconds()
-    for unit in ("d", "h", "m", "s", "ms"):
-        if seconds >= _SECONDS[unit] and (seconds / _SECONDS[unit]).is_integer():
-            return f"{int(seconds / _SECONDS[unit])}{unit}"
-    return f"{seconds:g}s"
+    for unit, seconds in reversed(_SECONDS.items()):
+        one = timedelta(seconds=seconds)
+        if unit != "w" and value >= one and not value % one:
+            return f"{value // one}{unit}"
+    return f"{value.total_seconds():.6f}s"
 
 
 def per_day(text: object) -> float:

@@ -154,6 +154,8 @@ def _compare(name: str, found: Estimate | None, limit: Limit) -> tuple[Outcome, 
         return Outcome.INCONCLUSIVE, f"{name} could not be measured", None
     if not all(math.isfinite(number) for number in (found.value, found.low, found.high)):
         return Outcome.INCONCLUSIVE, f"{name} is not a number", None
+    if found.low > found.high:
+        return Outcome.INCONCLUSIVE, f"{name} has an interval that ends before it starts", None
     if found.rows < limit.rows:
         return (
             Outcome.INCONCLUSIVE,
@@ -179,9 +181,9 @@ def _rows_to_settle(found: Estimate, low: float, high: float) -> int | None:
     for bound in (low, high):
         if found.low <= bound <= found.high:
             apart = abs(found.value - bound)
-            if apart == 0:
-                return None
             reach = found.value - found.low if bound <= found.value else found.high - found.value
+            if apart <= 1e-6 * abs(reach):  # as good as on the bound: no number of rows that anybody has would tell
+                return None
             needed = max(needed, found.rows * (reach / apart) ** 2)
     return math.ceil(needed) if 0 < needed < 1e9 else None
 

@@ -1,7 +1,7 @@
 """How far a number may be off: the constructions that more than one measure uses.
 
-All are two-sided, computed in closed form and blind to the order of the rows: no resampling, so no seed, and the same
-rows give the same interval to the last bit of a sort. Their coverage is simulated in `tests/alarms/test_intervals.py`
+All are two-sided and computed without resampling, so there is no seed, and the order of the rows moves nothing but the
+last bit. Their coverage is simulated in `tests/alarms/test_intervals.py`
 and tabulated in `docs/alarms.md`.
 """
 
@@ -34,6 +34,11 @@ def labelled(labels: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
 def probable(probabilities: Floats) -> bool:
     """Whether there are rows and each holds a probability. A millionth outside [0, 1] is float32's rounding."""
     return bool(probabilities.size) and bool(np.all((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)))
+
+
+def countable(values: Floats) -> bool:
+    """Whether there are numbers, all finite; beyond 1e150, where squares overflow, counts as infinite."""
+    return bool(values.size) and bool(np.all(np.abs(values) < 1e150))
 
 
 def unknown(rows: int, method: str, level: float = 0.95, value: float = math.nan) -> Estimate:
@@ -75,14 +80,14 @@ def skewed_mean(
     """The mean of numbers whose distribution leans: losses, most near zero and a few large. Shape (n,).
 
     Hall's cubic transformation of Student's t (Hall 1992, "On the removal of skewness by transformation", J. R.
-    Statist. Soc. B 54, section 2), with Student's quantile for the normal one. Where few rows carry the mean, the t
-    interval misses high means three times too often; this one does not. The interval ends at `lowest` and `highest`, between which every value lies. Empty or not finite: all NaN. One row: its
-    value, without an interval. Identical values: an interval of one point.
+    Statist. Soc. B 54, section 2), with Student's quantile for the normal one: with few positives the plain t interval
+    ends below the true loss in .08 of samples, this one in .01. It is cut at `lowest` and `highest`, between which
+    every value lies. Empty or not finite: all NaN. One row: its value, without an interval. Equal values: one point.
     """
     method = "Hall"
     found = np.asarray(values, dtype=np.float64)
     n = found.size
-    if n == 0 or not np.all(np.isfinite(found)):
+    if not countable(found):
         return unknown(n, method, level)
     value = float(found.mean())
     if n == 1:

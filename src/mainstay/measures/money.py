@@ -92,23 +92,26 @@ def profit_threshold(labels: ArrayLike, probabilities: ArrayLike, offer: Offer) 
     """The threshold in [0, 1] to make offers from, chosen on these rows.
 
     A model whose probabilities are true earns most at `offer.break_even`. The threshold that earns most on finitely
-    many rows scatters widely around it, because profit is flat there and a maximum follows the noise. So the break-even
-    is the answer unless the best threshold on the rows earns more by over 1.645 standard errors of the paired
-    difference. (docs/alarms.md has the measured regret of the choices.) Candidates are the midpoints between adjacent
-    distinct probabilities, 0 (an offer to everyone) and 1 (to nobody below 1); of equals the highest, the fewest offers.
-    Empty, or a probability that is not finite: NaN.
+    many rows scatters around it, because profit is flat there and a maximum follows the noise. So the break-even is the
+    answer unless the best threshold on the rows earns more by over 1.645 standard errors of the paired difference. Of
+    17.20 a customer, learnt on 5,600 rows (AUC .85), this leaves .01 on the table where probabilities are true and the
+    maximum .04; where they are off both leave .04, and the break-even alone .7 to 1.3 (docs/alarms.md).
+
+    Candidates are the midpoints between adjacent distinct probabilities, 0 (an offer to everyone) and 1 (to nobody
+    below 1); of equals the highest, so the fewest offers. Empty, or a probability that is not finite: NaN.
     """
     truth, scores = labelled(labels, probabilities)
-    if not np.all(np.isfinite(scores)):
-        return math.nan
-    if scores.size == 0:
+    if scores.size == 0 or not np.all(np.isfinite(scores)):
         return math.nan
     thresholds, reached, hits = _candidates(truth, scores)
     best = float(thresholds[np.argmax(offer.worth * hits - offer.cost * reached)])
     between = (scores >= min(best, offer.break_even)) & (scores < max(best, offer.break_even))
-    earned = np.where(truth[between], offer.worth, 0.0) - offer.cost
-    gained = float(earned.sum()) if best < offer.break_even else -float(earned.sum())
-    noise = math.sqrt(max(0.0, float(np.sum(earned**2)) - gained**2 / scores.size))
+    # From counts, not row by row, so that the order of the rows cannot move even the last bit.
+    positives, others = int(np.count_nonzero(truth[between])), int(np.count_nonzero(~truth[between]))
+    earned = offer.worth * positives - offer.cost * (positives + others)
+    gained = earned if best < offer.break_even else -earned
+    squares = positives * (offer.worth - offer.cost) ** 2 + others * offer.cost**2
+    noise = math.sqrt(max(0.0, squares - gained**2 / scores.size))
     return best if gained > _NOISE * noise else offer.break_even
 
 

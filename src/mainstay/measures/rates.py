@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mainstay.measures.intervals import normal_quantile, student_quantile, unknown
+from mainstay.measures.intervals import countable, normal_quantile, student_quantile, unknown
 from mainstay.nouns import Estimate
 
 
@@ -62,7 +62,7 @@ def mean(values: ArrayLike, level: float = 0.95) -> Estimate:
     method = "Student"
     found = np.asarray(values, dtype=np.float64)
     n = found.size
-    if n == 0 or not np.all(np.isfinite(found)):
+    if not countable(found):
         return unknown(n, method, level)
     value = float(found.mean())
     if n == 1:

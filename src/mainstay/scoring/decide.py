@@ -17,8 +17,11 @@ class Calibration:
     Source: Platt, Probabilistic Outputs for Support Vector Machines (1999), on the logit as in Kull et al. (2017).
     """
 
-    slope: float = 1.0
-    offset: float = 0.0
+    slope: float
+    offset: float
+
+
+IDENTITY = Calibration(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+# Everything runs in .venv, built from hash-pinned requirements. A fresh machine needs Python 3.11 to 3.13 and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides it.
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
+	$$python -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { command -v $$python; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+JOBS ?= 2
+
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help setup demo test check faults alarms lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## build .venv from the locked requirements
+
+$(READY): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Mainstay needs Python 3.11, 3.12 or 3.13: none was found on the PATH" >&2; exit 2; }
+	@echo "Building .venv with $(PYTHON): about a minute, and about 1 GB" >&2
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## the whole spine: 20,000 simulated customers to a served, signed version
+	@$(BIN)/python -m mainstay.cli.demo
+
+test: $(READY) ## every test that needs no server, with branch coverage
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --cov --cov-report=term tests --ignore=tests/alarms
+
+check: $(READY) ## ruff, mypy, import contracts, docs tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest tests/docs
+
+faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
+	@$(BIN)/pytest tests/faults tests/contracts
+
+alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
+	@$(BIN)/pytest tests/alarms
+
+lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra training --extra postgres --group dev pyproject.toml -o requirements/dev.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		-c requirements/dev.txt --extra postgres pyproject.toml -o requirements/serving.txt
+
+clean: ## remove what the other targets built
+	@rm -rf .venv .mainstay .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

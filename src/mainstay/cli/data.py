@@ -1,0 +1,88 @@
+"""`mainstay data`: validate, freeze, list, show."""
+
+from typing import Annotated
+
+import typer
+
+from mainstay.cli import show
+from mainstay.cli.door import (
+    AsJson,
+    Source,
+    UseCaseFile,
+    Why,
+    because,
+    open_platform,
+    open_use_case,
+    say,
+    show_json,
+    verdict_code,
+)
+from mainstay.journeys import release as journey
+from mainstay.journeys.recorded import recorded
+from mainstay.ledger.kinds import DATASETS
+from mainstay.nouns import rfc3339
+from mainstay.records import encode
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze them, look at what was frozen.")
+
+
+@app.command()
+def validate(use_case_file: UseCaseFile = None, source: Source = None, as_json: AsJson = False) -> int:
+    """Hold the source to its contract, check by check. Nothing is kept."""
+    use_case, asked = open_use_case(use_case_file, source)
+    checked = journey.check_rows(use_case, asked)
+    if as_json:
+        show_json({**encode(checked.verdict), "quarantined": checked.quarantine.num_rows})
+    else:
+        show.verdict_table(checked.verdict)
+        show.line(f"{checked.table.num_rows:,} rows kept, {checked.quarantine.num_rows:,} quarantined")
+    return verdict_code(checked.verdict.outcome)
+
+
+@app.command()
+def freeze(use_case_file: UseCaseFile = None, source: Source = None, as_json: AsJson = False, why: Why = "") -> int:
+    """Validate the source and keep its good rows as a dataset version; prints its id."""
+    use_case, asked = open_use_case(use_case_file, source)
+    asked = because(asked, why, f"frozen from {use_case.source}")
+    far = journey.Release(use_case.name)
+    platform = open_platform()
+    journey.make_keys(platform, say)
+    dataset = journey.ingest(platform, use_case, asked, far, lambda noun: say(noun) if isinstance(noun, str) else None)
+    outcome = far.verdict.outcome if far.verdict else far.outcome
+    if as_json:
+        show_json({"dataset": encode(dataset) if dataset else None, "verdict": encode(far.verdict)})
+    elif dataset is None and far.verdict is not None:
+        show.verdict_table(far.verdict)
+    elif dataset is not None:
+        show.line(f"{dataset.rows:,} rows, {dataset.quarantined:,} quarantined")
+        show.line(dataset.id)
+    return verdict_code(outcome)
+
+
+@app.command("list")
+def list_(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """Every dataset version, in the order in which they were frozen."""
+    use_case, _ = open_use_case(use_case_file)
+    facts = open_platform().ledger.latest_of_each(use_case.name, DATASETS)
+    if as_json:
+        show_json({"datasets": [{**encode(fact.body), "at": rfc3339(fact.at)} for fact in facts]})
+    else:
+        show.datasets_table((f"{fact.at:%Y-%m-%d %H:%M:%S}", fact.body) for fact in facts)
+    return 0
+
+
+@app.command("show")
+def show_(
+    dataset: Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or the start of one.")],
+    use_case_file: UseCaseFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """One dataset version: what it is, and who froze it when and why."""
+    use_case, _ = open_use_case(use_case_file)
+    fact = recorded(open_platform().ledger, use_case.name, DATASETS, dataset)
+    if as_json:
+        show_json({**encode(fact.body), "at": rfc3339(fact.at), "actor": fact.actor, "reason": fact.reason})
+    else:
+        about = [("frozen", f"{rfc3339(fact.at)} by {fact.actor}: {fact.reason}")]
+        show.pairs_table(fact.body.id, [*about, *encode(fact.body).items()])
+    return 0

@@ -1,0 +1,155 @@
+"""`init`, `schema` and `doctor`: beginning, editing and checking a project."""
+
+import json
+import platform as python_platform
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mainstay.cli import show
+from mainstay.cli.door import BAD_USE, PASSED, WORLD_DOWN, AsJson, UseCaseFile, open_platform, show_json
+from mainstay.data.infer import render
+from mainstay.data.source import read_any
+from mainstay.errors import MainstayError, Refused, Unavailable
+from mainstay.settings import read_settings
+from mainstay.usecase_file import find, json_schema, load, loads
+from mainstay.wiring import Platform
+
+FREE_BYTES = 1_000_000_000
+_PACKAGES = (
+    "mainstay",
+    "numpy",
+    "onnxruntime",
+    "fastapi",
+    "sqlalchemy",
+    "lightgbm",
+    "scikit-learn",
+    "mlflow",
+    "pyarrow",
+)
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet rows.")],
+    target: Annotated[str, typer.Option("--target", metavar="COLUMN", help="What to predict.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write mainstay.yaml.")] = Path(),
+    as_json: AsJson = False,
+) -> int:
+    """Propose a commented mainstay.yaml for rows that nobody has described yet."""
+    written = out / "mainstay.yaml"
+    if written.exists():
+        raise Refused("it is there already; move it away or choose another --out", str(written))
+    table = read_any(str(file.absolute()))
+    name = re.sub(r"[^a-z0-9_-]+", "_", file.name.partition(".")[0].casefold()).strip("_-") or "data"
+    name = name if name[0].isalpha() else f"data_{name}"
+    text = render(name[:63], _relative(file, out), table, target)
+    loads(text, str(written))
+    out.mkdir(parents=True, exist_ok=True)
+    written.write_text(text, encoding="utf-8")
+    if as_json:
+        show_json({"written": str(written), "rows": table.num_rows, "columns": table.column_names})
+    else:
+        show.line(f"wrote {written} from {table.num_rows:,} rows; read it, then: mainstay release")
+    return 0
+
+
+def _relative(file: Path, folder: Path) -> str:
+    """How the file is named from the folder that the YAML will be in; absolute where they share nothing."""
+    try:
+        return file.absolute().resolve().relative_to(folder.absolute().resolve()).as_posix()
+    except ValueError:
+        return str(file.absolute().resolve())
+
+
+def schema() -> int:
+    """Print the JSON Schema of mainstay.yaml, for editors to complete it."""
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the doctor asked, what came out, and the exit code that it calls for (0: it is well)."""
+
+    what: str
+    code: int
+    said: str
+
+
+def doctor(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """Check this machine, the home and the use case, one line each, and say what would mend what is wrong."""
+    settings = read_settings()
+    home = open_platform()
+    found = [
+        _asked("python", _python),
+        _asked("packages", _packages),
+        _asked("home", lambda: _home(home)),
+        _asked("ledger", lambda: f"{home.ledger.place}, use cases: {', '.join(home.ledger.use_cases()) or 'none yet'}"),
+        _asked("blobs", lambda: f"{settings.blobs_url}, {len(home.blobs.names()):,} kept"),
+        _asked("keys", lambda: _keys(home)),
+        _asked("clock", lambda: f"simulated: {settings.now}" if settings.now else "the machine's"),
+        _asked("use case", lambda: _use_case(use_case_file)),
+    ]
+    if as_json:
+        show_json({"checks": [{"name": each.what, "ok": each.code == PASSED, "said": each.said} for each in found]})
+    else:
+        table = Table(show_header=False)
+        for each in found:
+            mark = Text("well", style="green") if each.code == PASSED else Text("ill", style="red")
+            table.add_row(each.what, mark, Text(each.said))
+        show.console().print(table)
+    return max(each.code for each in found)
+
+
+def _asked(what: str, question: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, PASSED, question())
+    except Unavailable as error:
+        return Finding(what, WORLD_DOWN, str(error))
+    except MainstayError as error:
+        return Finding(what, BAD_USE, str(error))
+
+
+def _python() -> str:
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        raise Refused(f"Python 3.11 to 3.13 is needed, not {python_platform.python_version()}")
+    return f"{python_platform.python_version()} on {python_platform.machine()}"
+
+
+def _packages() -> str:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError as error:
+            raise Refused(f"{name} is not installed; pip install 'mainstay[training]'") from error
+    return ", ".join(found)
+
+
+def _home(home: Platform) -> str:
+    place = home.settings.home.absolute()
+    free = shutil.disk_usage(place).free
+    if free < FREE_BYTES:
+        raise Unavailable(f"only {free / 1e9:.1f} GB free; a release wants 1 GB", str(place))
+    return f"{place}, {free / 1e9:.0f} GB free"
+
+
+def _keys(home: Platform) -> str:
+    if not home.trusted():
+        return "none yet; the first release makes them"
+    return f"{home.signer().key_id} signs, {len(home.trusted())} trusted, pseudonym key {home.pseudonym_key()[0]}"
+
+
+def _use_case(file: Path | None) -> str:
+    path = find(file, Path.cwd())
+    use_case = load(path)
+    return f"{use_case.name} from {path}: {len(use_case.inputs)} inputs, {len(use_case.derived)} derived"

@@ -1,0 +1,166 @@
+"""`release`, and its steps one by one: `train`, `gate`, `register`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.progress import TaskID
+
+from mainstay.cli import show
+from mainstay.cli.door import (
+    AsJson,
+    Seed,
+    Source,
+    UseCaseFile,
+    Why,
+    as_error,
+    because,
+    open_platform,
+    open_use_case,
+    say,
+    show_json,
+    verdict_code,
+)
+from mainstay.digests import short
+from mainstay.errors import MainstayError
+from mainstay.journeys import release as journey
+from mainstay.nouns import Candidate, DatasetVersion, ModelVersion
+from mainstay.records import encode
+from mainstay.registry.shelf import champion
+from mainstay.training.tune import Trial
+from mainstay.verdicts import Verdict
+
+Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, or the start of one.")]
+CandidateId = Annotated[str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or the start of one.")]
+
+
+class Narrator:
+    """Shows each noun as it comes to be: on stdout for people; with --json only a line on stderr."""
+
+    def __init__(self, trials: int, quiet: bool) -> None:
+        self._bar = show.progress_bar()
+        self._trials = trials
+        self._task: TaskID | None = None
+        self._quiet = quiet
+
+    def __call__(self, noun: Any) -> None:
+        match noun:
+            case Trial():
+                self._trial(noun)
+            case str():
+                say(noun)
+            case _ if self._quiet:
+                pass
+            case Verdict():
+                show.verdict_table(noun)
+            case DatasetVersion():
+                show.line(f"dataset {noun.id}: {noun.rows:,} rows, {noun.quarantined:,} quarantined")
+            case Candidate():
+                scores = {"out of fold": noun.cross_validated, "holdout": noun.holdout}
+                show.scores_table(f"Candidate {short(noun.id)}", scores)
+                show.line(f"candidate {noun.id} (run {noun.run})")
+            case ModelVersion():
+                show.line(f"version {noun.use_case}@{noun.version}, signed by key {noun.key_id}")
+
+    def _trial(self, trial: Trial) -> None:
+        if self._task is None:
+            self._bar.start()
+            self._task = self._bar.add_task("trials", total=self._trials)
+        self._bar.update(self._task, advance=1, description=f"trial {trial.number + 1}: {trial.estimator}")
+        if self._bar.finished:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def release(
+    use_case_file: UseCaseFile = None, source: Source = None, seed: Seed = None, as_json: AsJson = False, why: Why = ""
+) -> int:
+    """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
+    far = journey.Release("")
+    narrator: Narrator | None = None
+    try:
+        use_case, asked = open_use_case(use_case_file, source, seed)
+        far.use_case = use_case.name
+        narrator = Narrator(use_case.recipe.trials, quiet=as_json)
+        asked = because(asked, why, f"released from {use_case.source}")
+        journey.release(open_platform(), use_case, asked, far, narrator)
+    except Exception as error:
+        if as_json:
+            error.so_far = release_json(far, error)  # type: ignore[attr-defined]  # the door shows it and sets the code
+        raise
+    finally:
+        if narrator is not None:
+            narrator.close()
+    if as_json:
+        show_json(release_json(far))
+    elif far.version is not None:
+        show.line(f"PASS: {far.version.use_case}@{far.version.version} is live; mainstay serve --open answers with it")
+    else:
+        show.line(f"{far.outcome}: stopped at {far.stage}. {far.verdict.reason if far.verdict else ''}")
+    return verdict_code(far.outcome)
+
+
+def release_json(far: journey.Release, error: Exception | None = None) -> dict[str, Any]:
+    """How far a release got, always with all keys; null where it did not get."""
+    candidate = encode(far.candidate) if far.candidate else {}
+    made = encode(far.verdict) if far.verdict else {}
+    return {
+        "use_case": far.use_case or None,
+        "dataset": far.dataset.id if far.dataset else None,
+        "run": far.run,
+        "candidate": candidate.get("id"),
+        "version": far.version.version if far.version else None,
+        "rollout": None,
+        "outcome": str(far.outcome),
+        "stopped_at": far.stage if far.version is None else None,
+        "checks": made.get("checks"),
+        "cross_validated": candidate.get("cross_validated"),
+        "holdout": candidate.get("holdout"),
+        "error": as_error(error) if isinstance(error, MainstayError) else None,
+    }
+
+
+def train(
+    dataset: Dataset, use_case_file: UseCaseFile = None, seed: Seed = None, as_json: AsJson = False, why: Why = ""
+) -> int:
+    """Tune, fit, export and score a candidate on a frozen dataset; prints its id."""
+    use_case, asked = open_use_case(use_case_file, seed=seed)
+    narrator = Narrator(use_case.recipe.trials, quiet=as_json)
+    try:
+        asked = because(asked, why, f"trained on {short(dataset)}")
+        candidate = journey.train(open_platform(), use_case, dataset, asked, narrator)
+    finally:
+        narrator.close()
+    if as_json:
+        show_json(encode(candidate))
+    return 0
+
+
+def gate(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJson = False, why: Why = "") -> int:
+    """Judge a candidate on the holdout, check by check."""
+    use_case, asked = open_use_case(use_case_file)
+    asked = because(asked, why, f"judged {short(candidate)}")
+    verdict = journey.gate(open_platform(), use_case, candidate, asked)
+    if as_json:
+        show_json(encode(verdict))
+    else:
+        show.verdict_table(verdict)
+        show.line(f"{verdict.outcome}: {verdict.reason}")
+    return verdict_code(verdict.outcome)
+
+
+def register(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJson = False, why: Why = "") -> int:
+    """Sign and number a candidate that passed its gates; it goes live at once, until plans exist."""
+    use_case, asked = open_use_case(use_case_file)
+    asked = because(asked, why, f"registered {short(candidate)}")
+    made = open_platform()
+    version = journey.register(made, use_case, candidate, asked, say)
+    if as_json:
+        show_json(encode(version))
+    else:
+        live = champion(made.ledger, use_case.name)
+        state = "live" if live is not None and live.version == version.version else "on the shelf"
+        show.line(f"version {version.use_case}@{version.version}, signed by key {version.key_id}, {state}")
+    return 0

@@ -1,0 +1,112 @@
+"""How results look to people: tables on stdout, progress on stderr."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from mainstay.digests import short
+from mainstay.nouns import DatasetVersion, Estimate, ModelVersion
+from mainstay.verdicts import Check, Outcome, Verdict
+
+_COLOURS = {Outcome.PASS: "green", Outcome.QUIET: "cyan", Outcome.INCONCLUSIVE: "yellow", Outcome.FAIL: "red"}
+
+
+def console() -> Console:
+    """Where results go. A new one each time, so that it writes to the stdout of the moment."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr; silent where stderr is no terminal."""
+    stderr = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+
+
+def line(words: str) -> None:
+    """One line of a result, as it is: nothing in it is taken for markup."""
+    console().print(Text(words))
+
+
+def interval(found: Estimate | None) -> str:
+    """`0.8472 (0.8366 to 0.8573)`; a number without its interval where it is exact; `not known` where it is none."""
+    if found is None or not math.isfinite(found.value):
+        return "not known"
+    if found.low == found.high:
+        return f"{found.value:.6g}"
+    return f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def verdict_table(verdict: Verdict) -> None:
+    """The verdict check by check: what was asked, what came out and why."""
+    table = Table(title=f"Verdict on {short(verdict.subject)}: {verdict.outcome}", title_justify="left")
+    table.add_column("check", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for made in verdict.checks:
+        name = f"{made.name} {made.subject}".strip()
+        table.add_row(Text(name), _outcome(made), Text(made.reason))
+    _print(table)
+
+
+def _outcome(made: Check) -> Text:
+    return Text(f"{made.outcome}{'' if made.blocking else ' (advisory)'}", style=_COLOURS[made.outcome])
+
+
+def scores_table(title: str, scores: Mapping[str, Mapping[str, Estimate]]) -> None:
+    """Metrics as rows, one column of estimates for each named set of scores."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    for name, estimates in scores.items():
+        rows = max((found.rows for found in estimates.values()), default=0)
+        table.add_column(f"{name}, {rows:,} rows", no_wrap=True)
+    for metric in dict.fromkeys(metric for estimates in scores.values() for metric in estimates):
+        table.add_row(metric, *(interval(estimates.get(metric)) for estimates in scores.values()))
+    _print(table)
+
+
+def datasets_table(datasets: Iterable[tuple[str, DatasetVersion]]) -> None:
+    """Dataset versions, the latest last."""
+    table = Table()
+    for column in ("dataset", "frozen at", "rows", "quarantined", "parent", "holdout"):
+        table.add_column(column, no_wrap=column != "holdout")
+    for at, made in datasets:
+        cut = f", from {made.holdout.cut:%Y-%m-%d}" if made.holdout.cut else ", by hash"
+        parent = short(made.parent) if made.parent else ""
+        share = f"{made.holdout.share:.0%}{cut}"
+        table.add_row(short(made.id), at, f"{made.rows:,}", str(made.quarantined), parent, share)
+    _print(table)
+
+
+def versions_table(versions: Iterable[tuple[str, ModelVersion, str]]) -> None:
+    """Model versions with when they were admitted and what they do now."""
+    table = Table()
+    for column in ("version", "admitted at", "candidate", "dataset", "roc_auc on the holdout", "now"):
+        table.add_column(column, no_wrap=True)
+    for at, made, state in versions:
+        auc = interval(made.metrics.get("roc_auc"))
+        table.add_row(f"{made.use_case}@{made.version}", at, short(made.candidate), short(made.dataset), auc, state)
+    _print(table)
+
+
+def pairs_table(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
+    """Names and values of one thing."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(Text(name), Text(str(value)))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    # A pipe has no width: give it enough that nothing is folded that a terminal would show whole.
+    made = console()
+    if not made.is_terminal:
+        made = Console(highlight=False, width=160)
+    made.print(table)

@@ -1,0 +1,142 @@
+"""May this candidate be released? Every question asked of it, on the untouched rows, as one verdict.
+
+What the candidate says of its own holdout is never a gate: scores are measured again here, from the probabilities that
+the one scorer gives. Its claims must agree with them, because the manifest and the card will repeat them.
+
+A holdout that is looked at often lets a lucky candidate through. So the k-th distinct candidate on the same rows is
+judged with alpha * 6 / (pi^2 k^2), which adds up to alpha over all k (Foster & Stine 2008, alpha-investing without
+earnings): its intervals have level 1 - that, and its checks say which look it was.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.measures.money import Offer
+from mainstay.measures.rates import exact
+from mainstay.measures.scores import scorecard
+from mainstay.nouns import Candidate, Estimate, Holdout, Look, rfc3339
+from mainstay.quality.fairness import fairness_checks
+from mainstay.scoring.frame import Frame
+from mainstay.usecase import Gate, UseCase
+from mainstay.verdicts import Check, Limit, Outcome, Verdict, check
+
+CLAIM_TOLERANCE = 1e-5
+"""How far a claimed score may be from the measured one, relative to sizes above 1: what parity allows."""
+SINGLE_FEATURE = "single_feature_auc"
+
+
+def looked_at(holdout: Holdout) -> str:
+    """The rows that a look spends, as the subject of its fact: the same salt and cut are the same rows."""
+    return f"{holdout.salt} {'by hash' if holdout.cut is None else 'from ' + rfc3339(holdout.cut)}"
+
+
+def look(history: Iterable[Look], candidate: str, holdout: Holdout, alpha: float = 0.05) -> Look:
+    """The look that this candidate (by id) takes: its former one, if it has looked at these rows before, else the next.
+
+    `history` may hold looks at other rows, which spend nothing here: a moved cut or a new salt starts again.
+    """
+    before = [past for past in history if (past.salt, past.cut) == (holdout.salt, holdout.cut)]
+    for past in before:
+        if past.candidate == candidate:
+            return past
+    k = len({past.candidate for past in before}) + 1
+    return Look(candidate, holdout.salt, holdout.cut, k, alpha * 6 / (math.pi * k) ** 2)
+
+
+def judge(
+    candidate: Candidate,
+    holdout: Frame,
+    probability: NDArray[np.float64],
+    threshold: float,
+    use_case: UseCase,
+    taken: Look | None = None,
+) -> Verdict:
+    """The release verdict on a candidate: its subject is the candidate's id.
+
+    `probability` (n,) are the one scorer's on the n rows of the holdout; `taken` is the look it takes, None for rows
+    that no other candidate is ever judged by (level .95). What is missing, NaN or on too few rows is INCONCLUSIVE, and
+    blocks unless its gate is advisory. ValueError where probabilities and rows differ in number.
+    """
+    profit = use_case.profit
+    offer = None if profit is None else Offer(profit.offer_cost, profit.value_saved, profit.save_rate)
+    plain = scorecard(holdout.labels, probability, threshold, offer)
+    spent = plain
+    if taken is not None:
+        spent = scorecard(holdout.labels, probability, threshold, offer, 1 - taken.alpha)
+    gates = use_case.gates
+    scored: list[tuple[str, Gate]] = [("skill", gates.skill), *gates.floors.items()]
+    checks = [_scored(name, gate, spent.get(name), plain.get(name), taken) for name, gate in scored]
+    checks += _leakage(candidate.evidence, list(holdout.columns), use_case)
+    checks.append(_gated("parity", candidate.evidence.get("parity"), gates.parity))
+    checks.append(_gated("size", _size(candidate), gates.size))
+    checks.append(_gated("claims", _claims(candidate.holdout, plain), Gate(at_most=CLAIM_TOLERANCE)))
+    checks += fairness_checks(holdout, probability, threshold, gates.fairness)
+    return Verdict(candidate.id, tuple(checks))
+
+
+def _gated(name: str, found: Estimate | None, gate: Gate, subject: str = "") -> Check:
+    limit = Limit(gate.at_least, gate.at_most, gate.rows)
+    return check(name, found, limit, subject=subject, blocking=gate.blocking)
+
+
+def _scored(name: str, gate: Gate, found: Estimate | None, plain: Estimate | None, taken: Look | None) -> Check:
+    made = _gated(name, found, gate)
+    if taken is None:
+        return made
+    said = f"{made.reason} (look {taken.number})"
+    if taken.number > 1 and made.outcome is Outcome.INCONCLUSIVE and _gated(name, plain, gate).met:
+        said += "; it would pass at a first look: a new salt or a later cut renews the holdout"
+    return replace(made, reason=said)
+
+
+def _leakage(evidence: Mapping[str, Estimate], features: list[str], use_case: UseCase) -> list[Check]:
+    """Labels that predict when permuted, rows on both sides, and inputs that alone know too much."""
+    gates = use_case.gates.leakage
+    checks = [
+        _gated("permuted_auc", evidence.get("permuted_auc"), gates.permuted_auc),
+        _gated("copied_rows", evidence.get("copied_rows"), gates.copied_rows),
+    ]
+    prefix = f"{SINGLE_FEATURE}:"
+    names = dict.fromkeys([*features, *(name.removeprefix(prefix) for name in evidence if name.startswith(prefix))])
+    single = [_gated(SINGLE_FEATURE, evidence.get(prefix + name), gates.single_feature_auc, name) for name in names]
+    passed = [made for made in single if made.outcome is Outcome.PASS]
+    checks += [made for made in single if made.outcome is not Outcome.PASS]
+    if passed:
+        worst = max(passed, key=_high)
+        checks.append(replace(worst, reason=f"{worst.reason}; it is the highest of {len(passed)} features that pass"))
+    if not single:
+        checks.append(_gated(SINGLE_FEATURE, None, gates.single_feature_auc))
+    return checks
+
+
+def _high(made: Check) -> float:
+    return -math.inf if made.estimate is None else made.estimate.high
+
+
+def _size(candidate: Candidate) -> Estimate | None:
+    if not candidate.files:
+        return None
+    return exact(float(sum(file.bytes for file in candidate.files.values())), len(candidate.files))
+
+
+def _claims(claimed: Mapping[str, Estimate], measured: Mapping[str, Estimate]) -> Estimate | None:
+    """The greatest distance of a claimed score from the measured one; None where nothing is claimed.
+
+    A claim that nobody measures here, or of a number where there is none, is NaN: it must not reach a manifest.
+    """
+    if not claimed:
+        return None
+    apart = [
+        _apart(claim.value, measured[name].value) if name in measured else math.nan for name, claim in claimed.items()
+    ]
+    return exact(math.nan if any(math.isnan(each) for each in apart) else max(apart), len(apart))
+
+
+def _apart(claimed: float, measured: float) -> float:
+    if math.isnan(claimed) and math.isnan(measured):
+        return 0.0
+    return abs(claimed - measured) / max(1.0, abs(measured))

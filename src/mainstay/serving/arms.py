@@ -1,0 +1,222 @@
+"""Which versions are live in this process, and which of them answers."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mainstay.digests import unit_interval
+from mainstay.errors import MainstayError, NotFound, Unavailable
+from mainstay.nouns import Split
+from mainstay.scoring.bundle import Bundle
+from mainstay.scoring.scorer import Scorer
+from mainstay.serving import metrics
+from mainstay.usecase import Serving
+
+EVERY = 1.0
+"""Seconds between two looks at the ledger."""
+PATIENCE = 30.0
+"""The most seconds between two attempts at a split that could not be applied."""
+
+log = logging.getLogger(__name__)
+
+
+def answers_with(split: Split, unit: str) -> str:
+    """The version that answers `unit`: the same one for as long as the split stands.
+
+    The first arm is the one being challenged. The others take the units that hash below their shares, one after the
+    other, so raising the share of the challenger gives it more units and takes none back from it.
+    """
+    first, *others = split.arms
+    challengers = [arm for arm in others if arm.share > 0]
+    if not challengers:
+        return first.version
+    place = unit_interval("assign", split.salt, unit)
+    edge = 0.0
+    for arm in challengers:
+        edge += arm.share
+        if place < edge:
+            return arm.version
+    return first.version if first.share > 0 else challengers[-1].version
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A split that is applied: its versions, loaded, believed and warm, and the policies of its configuration.
+
+    `arms` lacks a version of the split only where a process that had nothing to answer with took what it could load;
+    the split's champion is never lacking.
+    """
+
+    split: Split
+    arms: Mapping[str, Scorer]
+    policies: Serving
+
+    @property
+    def complete(self) -> bool:
+        return len(self.arms) == len({arm.version for arm in self.split.arms})
+
+    def answers_with(self, unit: str) -> str:
+        """The version that answers `unit` here: the assigned one, else the champion."""
+        version = answers_with(self.split, unit)
+        return version if version in self.arms else self.split.champion
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a process stands. `reason` says what is wrong, in words that anybody may read; None where nothing is."""
+
+    status: Literal["ok", "degraded", "not ready", "draining"]
+    version: str | None
+    split: int | None
+    reason: str | None
+
+    @property
+    def ready(self) -> bool:
+        return self.status in ("ok", "degraded")
+
+
+class Arms:
+    """The live arms: one immutable snapshot, replaced as a whole. Any thread may read; one thread calls `refresh`.
+
+    `load_arm` returns the bundle of a version that is believed, and `read_policies` the serving policies under a
+    configuration's digest. All three callables raise MainstayError, and nothing else, when they cannot.
+    """
+
+    def __init__(
+        self,
+        read_split: Callable[[], Split | None],
+        load_arm: Callable[[str], Bundle],
+        read_policies: Callable[[str], Serving],
+    ) -> None:
+        self.live: Live | None = None
+        self._read_split = read_split
+        self._load_arm = load_arm
+        self._read_policies = read_policies
+        self._warm: dict[str, Scorer] = {}
+        self._reason: str | None = "the split was not read yet"
+        self._read_at: float | None = None
+        self._failed: Split | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._draining = False
+
+    def health(self) -> Health:
+        """How this process stands."""
+        live, reason = self.live, self._reason
+        version = None if live is None else live.split.champion
+        number = None if live is None else live.split.number
+        if self._draining:
+            return Health("draining", version, number, "the server is shutting down")
+        if live is None:
+            return Health("not ready", None, None, reason)
+        return Health("ok" if reason is None else "degraded", version, number, reason)
+
+    def drain(self) -> None:
+        """Be ready no more. What comes in all the same is answered."""
+        self._draining = True
+
+    def follow(self, stop: threading.Event, every: float = EVERY, looked: threading.Event | None = None) -> None:
+        """Refresh at once and then every so many seconds, until `stop`; `looked` is set after the first look."""
+        while True:
+            try:
+                self.refresh(time.monotonic())
+            except Exception:
+                # This thread must outlive any defect: without it no kill switch would ever be heard of.
+                log.exception("a defect while the split was applied; the last one stays")
+                self._reason = "a defect kept the split from being applied"
+            if looked is not None:
+                looked.set()
+            if stop.wait(every):
+                return
+
+    def refresh(self, now: float) -> None:
+        """Read the split and apply it, if it is a new one and everything it names can be believed and warmed.
+
+        `now` is a monotonic time in seconds. Whatever fails, the last good split stays, and health says why. A split
+        that failed is tried again after 1, 2, 4 … seconds, at most 30.
+        """
+        try:
+            split = self._read_split()
+        except MainstayError as error:
+            self._note(f"the split cannot be read: {_shareable(error, 'the ledger')}", error)
+        else:
+            self._read_at = now
+            self._consider(split, now)
+        self.measure(now)
+
+    def measure(self, now: float) -> None:
+        """Tell Prometheus how old the split is at a monotonic time."""
+        metrics.SPLIT_NUMBER.set(0 if self.live is None else self.live.split.number)
+        if self._read_at is not None:
+            metrics.SPLIT_AGE.set(max(0.0, now - self._read_at))
+
+    def _consider(self, split: Split | None, now: float) -> None:
+        live = self.live
+        if split is None:
+            self._note("no version is live yet: release one first")
+        elif live is not None and live.complete and split == live.split:
+            self._note(None)
+        elif split != self._failed or now >= self._retry_at:
+            self._failures = self._failures + 1 if split == self._failed else 1
+            if self._apply(split):
+                self._failed = None
+            else:
+                self._failed = split
+                self._retry_at = now + min(PATIENCE, EVERY * 2 ** (self._failures - 1))
+
+    def _apply(self, split: Split) -> bool:
+        """Whether the split, all of it, is live now."""
+        wanted = {arm.version for arm in split.arms}
+        troubles = {version: trouble for version in sorted(wanted) if (trouble := self._load(version))}
+        reason, cause = None, None
+        if troubles:
+            version = next(iter(troubles))
+            cause = troubles[version]
+            reason = f"split {split.number} is not applied: {version}: {_shareable(cause, 'the store of versions')}"
+        try:
+            policies = self._read_policies(split.configuration)
+        except NotFound as error:
+            policies, reason, cause = Serving(), reason or "the configuration is lost: its defaults hold", cause or error
+        except MainstayError as error:
+            told = _shareable(error, "the store of configurations")
+            self._note(f"split {split.number} is not applied: its configuration: {told}", error)
+            return False
+        if troubles and (self.live is not None or split.champion in troubles):
+            self._note(reason, cause)
+            return False
+        if troubles:
+            reason = f"the champion answers alone: {reason}"
+        self.live = Live(split, {version: self._warm[version] for version in wanted - set(troubles)}, policies)
+        self._warm = dict(self.live.arms)
+        log.info("split %d is live, %s answers", split.number, split.champion)
+        self._note(reason, cause)
+        return not troubles
+
+    def _load(self, version: str) -> MainstayError | None:
+        """Have the version warm; why not, otherwise."""
+        if version in self._warm:
+            return None
+        try:
+            scorer = Scorer(self._load_arm(version))
+            scorer.warm_up()
+        except MainstayError as error:
+            outcome = "unavailable" if isinstance(error, Unavailable) else "refused"
+            metrics.ARM_LOADS.labels(version, outcome).inc()
+            return error
+        metrics.ARM_LOADS.labels(version, "loaded").inc()
+        self._warm[version] = scorer
+        return None
+
+    def _note(self, reason: str | None, cause: MainstayError | None = None) -> None:
+        """Remember what is wrong; tell the log once, with all that the cause says."""
+        if reason != self._reason and reason is not None:
+            log.warning("%s (%s)", reason, cause) if cause else log.warning("%s", reason)
+        self._reason = reason
+
+
+def _shareable(error: MainstayError, what: str) -> str:
+    """What an error says to strangers: never its place, and of broken machinery no more than that it is broken."""
+    return f"{what} cannot be reached" if isinstance(error, Unavailable) else error.message

@@ -1,0 +1,122 @@
+"""What may come in: how large a body, in which encoding, which JSON, and from whom."""
+
+import ipaddress
+import json
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from mainstay.errors import Refused
+from mainstay.serving.problems import Rejected
+
+SINGLE_BYTES = 1_000_000
+BATCH_BYTES = 32_000_000
+BATCH_ROWS = 10_000
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
+
+
+def check_access(open_: bool, host: str, say: Callable[[str], None]) -> None:
+    """Refused unless the server is meant to be open; then says loudly that it is, and to whom.
+
+    There is no other way yet: keys for access do not exist.
+    """
+    if not open_:
+        raise Refused("there are no API keys; start with --open to serve without them on this machine")
+    say("WARNING: --open: whoever reaches this server may ask it for predictions; no API key is asked for")
+    if not _loopback(host):
+        say(f"WARNING: {host} is reached from other machines too, not from this one alone")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The bytes of a JSON body of at most `limit` bytes. Rejected with 415 or 413, before more than that is read."""
+    _check_headers(request)
+    too_large = Rejected(413, f"the body is larger than {limit:,} bytes, the most that is read here")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise too_large
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check_headers(request: Request) -> None:
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise Rejected(415, "the body must be declared as JSON, with `Content-Type: application/json`")
+    charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters)
+    if charset and charset[1] not in ("utf-8", "utf8", "us-ascii"):
+        raise Rejected(415, "JSON is read as UTF-8 only")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Rejected(415, "the body must not be compressed")
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text (RFC 8259) in UTF-8. Rejected with 400 for anything else.
+
+    So for NaN and infinities, an object that gives a field twice, half a character (a lone surrogate), nesting deeper
+    than the interpreter's stack and integers of more than 4,300 digits. A float beyond 1.8e308 is read as an infinity.
+    """
+    try:
+        text = data.decode()
+        value = _DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise Rejected(400, f"the body is not UTF-8: byte {error.start} fits no character") from error
+    except UnicodeEncodeError as error:
+        raise Rejected(400, "a text in the body holds half a character (a lone surrogate)") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Rejected(400, f"the body is not JSON: {error.msg.lower()}, at {where}") from error
+    except RecursionError as error:
+        raise Rejected(400, "the body is nested too deeply") from error
+    except ValueError as error:
+        raise Rejected(400, "a number in the body has too many digits") from error
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise Rejected(400, f"the body is not JSON: {name} is no number there; send null for what is missing")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Rejected(400, f"an object in the body gives the field {shown(twice)} twice")
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def shown(name: str) -> str:
+    """A client's name for a field as it is repeated to them: quoted, and not at any length."""
+    return ascii(name if len(name) <= 64 else name[:64] + "…")
+
+
+def trace_of(request_headers: Sequence[str]) -> str:
+    """The trace id (32 hex digits) of W3C Trace Context, given every `traceparent` of a request; else a fresh one."""
+    if len(request_headers) == 1:
+        found = _TRACEPARENT.fullmatch(request_headers[0].strip())
+        sound = found and found[1] != "ff" and (found[1] != "00" or not found[4])
+        if found and sound and found[2].strip("0") and found[3].strip("0"):
+            return found[2]
+    return secrets.token_hex(16)

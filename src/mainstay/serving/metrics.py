@@ -1,0 +1,84 @@
+"""What a serving process counts, for Prometheus. Decisions never read these: they read the ledger and observations."""
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+NONE = "none"
+"""The label of a request that no route, or no version, answered."""
+
+REGISTRY = CollectorRegistry()
+
+REQUESTS = Counter(
+    "mainstay_requests",
+    "HTTP requests answered, by route (as documented, never as asked), status, and the version that answered: `none`"
+    " where none did, `several` for a batch that more than one arm answered.",
+    ("route", "status", "version"),
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "mainstay_request_seconds",
+    "Seconds from a request's headers to the last byte of its answer, by route. Uploading the body counts.",
+    ("route",),
+    buckets=(.0005, .001, .0015, .002, .003, .005, .0075, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)  # fmt: skip
+PREDICTIONS = Counter(
+    "mainstay_predictions",
+    "Predictions answered, by the version that answered and its decision. Each row of a batch is one.",
+    ("version", "decision"),
+    registry=REGISTRY,
+)
+PROBABILITY = Histogram(
+    "mainstay_probability",
+    "Probability of the positive class in the predictions answered, by version.",
+    ("version",),
+    buckets=tuple(step / 20 for step in range(1, 21)),
+    registry=REGISTRY,
+)
+SPLIT_NUMBER = Gauge(
+    "mainstay_split_number",
+    "Number of the split that is applied here, 0 before the first; the lowest among the workers of a replica.",
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
+SPLIT_AGE = Gauge(
+    "mainstay_split_age_seconds",
+    "Seconds since the split was last read from the ledger, however old it is; the highest among the workers.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+ARM_LOADS = Counter(
+    "mainstay_arm_loads",
+    "Attempts to load a version, by outcome: `loaded` (believed and warm), `refused` (not believed, or not warm) or"
+    " `unavailable` (its bytes could not be read).",
+    ("version", "outcome"),
+    registry=REGISTRY,
+)
+
+METRICS: tuple[Counter | Gauge | Histogram, ...] = (
+    REQUESTS,
+    SECONDS,
+    PREDICTIONS,
+    PROBABILITY,
+    SPLIT_NUMBER,
+    SPLIT_AGE,
+    ARM_LOADS,
+)
+"""Every metric there is."""
+
+
+def exposition(directory: Path | None) -> bytes:
+    """The metrics in Prometheus's text format: of this process, or of all that share `directory`.
+
+    The library decides when it is imported which of the two it counts for: a worker that shares a directory was
+    started with PROMETHEUS_MULTIPROC_DIR.
+    """
+    if directory is None:
+        return generate_latest(REGISTRY)
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared, str(directory))  # type: ignore[no-untyped-call]
+    return generate_latest(shared)

@@ -1,0 +1,158 @@
+"""From the JSON of a request to its answer. Pure: what is live, the ids and the trace are given."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mainstay.scoring.decide import decision, risk
+from mainstay.scoring.reading import Problem, Row, columns_of, read_row
+from mainstay.scoring.scorer import Scorer
+from mainstay.serving import metrics
+from mainstay.serving.arms import Live
+from mainstay.serving.problems import Rejected
+from mainstay.suggest import did_you_mean
+
+Answer = dict[str, Any]
+"""One answer, as it is sent: see `schemas.Answer`."""
+
+FIELDS = ("entity", "features", "request_id")
+LONGEST = 200
+"""Characters of an entity or of a request id."""
+NAMED = 3
+"""Unknown fields that a problem names, of however many there are: looking for what was meant takes time."""
+
+_ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as read. `entity` is as it was given, `unit` the text that chooses the arm."""
+
+    entity: str | int | None
+    unit: str
+    features: Mapping[str, Any]
+
+
+def read_request(given: Any, prediction_id: str) -> Asked:
+    """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong.
+
+    The unit is the entity, else the client's request id, else the prediction's.
+    """
+    if not isinstance(given, dict):
+        raise Rejected(422, "a request is a JSON object", [Problem("", "is not an object", "an object")])
+    entity, request_id, features = (given.get(name) for name in ("entity", "request_id", "features"))
+    problems = []
+    if not _is_text(entity) and not (isinstance(entity, int) and not isinstance(entity, bool) and _short(entity)):
+        problems.append(Problem("entity", "is not a text", f"{_ANY_TEXT}, or an integer"))
+    if not _is_text(request_id):
+        problems.append(Problem("request_id", "is not a text", _ANY_TEXT))
+    if features is None:
+        problems.append(Problem("features", "is missing", "an object with the features, by name"))
+    elif not isinstance(features, dict):
+        problems.append(Problem("features", "is not an object", "an object with the features, by name"))
+    unknown = [name for name in given if name not in FIELDS]
+    for name in unknown[:NAMED]:
+        problems.append(Problem(name[:64], f"unknown field{did_you_mean(name[:64], FIELDS)}", "a field of a request"))
+    if problems:
+        raise Rejected(422, _summary(problems, len(unknown)), problems)
+    named = entity if entity is not None else request_id
+    return Asked(entity, prediction_id if named is None else str(named), features or {})
+
+
+def _is_text(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, str) and 0 < len(value) <= LONGEST and not _CONTROL.search(value)
+
+
+def _short(number: int) -> bool:
+    return abs(number) < 10**LONGEST
+
+
+def _summary(problems: Sequence[Problem], unknown: int) -> str:
+    first = problems[0]
+    count = len(problems) + max(0, unknown - NAMED)
+    more = f", and {count - 1} more" if count > 1 else ""
+    return f"{first.field}: {first.reason}{more}"
+
+
+def read_features(given: Mapping[str, Any], scorer: Scorer, live: Live) -> Row:
+    """The features as the arm's inputs. Rejected with 422 where they break the contract or a policy refuses them."""
+    inputs = scorer.bundle.encoder.inputs
+    names = {each.name for each in inputs}
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        kept = {name: value for name, value in given.items() if name in names}
+        given = {**{name[:64] + ("…" if len(name) > 64 else ""): None for name in unknown[:NAMED]}, **kept}
+    row = read_row(given, inputs, live.policies.unseen_category, live.policies.out_of_range)
+    if row.problems:
+        raise Rejected(422, _summary(row.problems, len(unknown)), row.problems)
+    return row
+
+
+def answers(live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str) -> list[Answer | Rejected]:
+    """The answer to each request, or why it gets none, in order. Rows of one arm are scored together.
+
+    Rejected with 500 is a row for which the model made no finite probability.
+    """
+    made: list[Answer | Rejected] = [_LATER] * len(given)
+    asked: dict[str, list[tuple[int, Asked, Row]]] = {}
+    for place, (each, prediction_id) in enumerate(zip(given, ids, strict=True)):
+        try:
+            request = read_request(each, prediction_id)
+            version = live.answers_with(request.unit)
+            row = read_features(request.features, live.arms[version], live)
+            asked.setdefault(version, []).append((place, request, row))
+        except Rejected as rejected:
+            made[place] = rejected
+    for version, rows in asked.items():
+        scorer = live.arms[version]
+        scored = scorer.score(columns_of([row.values for _, _, row in rows], scorer.bundle.encoder.inputs))
+        numbers = zip(scored.probability.tolist(), scored.scores.tolist(), strict=True)
+        for (place, request, row), (probability, scores) in zip(rows, numbers, strict=True):
+            if math.isfinite(probability):
+                about = (version, ids[place], trace_id)
+                made[place] = _answer(scorer, request, row, probability, scores, about)
+            else:
+                made[place] = Rejected(500, "the model made no finite probability of this row")
+    return made
+
+
+_LATER = Rejected(500, "the row was not scored")
+
+
+def _answer(
+    scorer: Scorer, asked: Asked, row: Row, probability: float, scores: list[float], about: tuple[str, str, str]
+) -> Answer:
+    version, prediction_id, trace_id = about
+    rule = scorer.bundle.decide
+    return {
+        "prediction_id": prediction_id,
+        "entity": asked.entity,
+        "probability": probability,
+        "decision": decision(rule, probability),
+        "risk": risk(rule, probability),
+        "threshold": rule.threshold,
+        "classes": list(rule.classes),
+        "scores": scores,
+        "version": version,
+        "flags": list(row.flags),
+        "trace_id": trace_id,
+    }
+
+
+def counted(made: Sequence[Answer | Rejected]) -> str:
+    """Count what was answered; the version that answered it, `several`, or `none`."""
+    decisions: Counter[tuple[str, str]] = Counter()
+    for answer in made:
+        if isinstance(answer, dict):
+            decisions[answer["version"], answer["decision"]] += 1
+            metrics.PROBABILITY.labels(answer["version"]).observe(answer["probability"])
+    for (version, decided), count in decisions.items():
+        metrics.PREDICTIONS.labels(version, decided).inc(count)
+    found = {version for version, _ in decisions}
+    return found.pop() if len(found) == 1 else "several" if found else metrics.NONE

@@ -1,0 +1,61 @@
+"""What went wrong with a request, as RFC 9457 problem documents: one shape for every error there is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from starlette.responses import Response
+
+from mainstay.scoring.reading import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+KINDS: Mapping[int, tuple[str, str]] = {
+    400: ("unreadable-body", "The body cannot be read"),
+    404: ("not-found", "There is no such route"),
+    405: ("method-not-allowed", "The route does not take this method"),
+    413: ("too-large", "The request is too large"),
+    415: ("unsupported-media-type", "The body is not declared as JSON"),
+    422: ("invalid-request", "The request does not fit the contract"),
+    500: ("defect", "The server failed"),
+    503: ("not-ready", "No version is ready to answer"),
+}
+"""Every status that is answered with a problem: the end of its `type`, and its `title`."""
+
+
+class Rejected(Exception):
+    """A request that gets no answer, only a problem document with this status."""
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+def problem(rejected: Rejected, trace_id: str, instance: str | None = None) -> dict[str, Any]:
+    """The problem document. `instance` says which part of the request it is about, where it is not the whole."""
+    kind, title = KINDS[rejected.status]
+    made: dict[str, Any] = {
+        "type": f"urn:mainstay:problem:{kind}",
+        "title": title,
+        "status": rejected.status,
+        "detail": rejected.detail,
+    }
+    if instance is not None:
+        made["instance"] = instance
+    return made | {"errors": [asdict(each) for each in rejected.errors], "trace_id": trace_id}
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON text in UTF-8, without spaces. Raises ValueError for NaN and infinities: they are not JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def problem_response(rejected: Rejected, trace_id: str) -> Response:
+    """The answer that carries a problem."""
+    return Response(as_json(problem(rejected, trace_id)), rejected.status, rejected.headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,77 @@
+"""Columns to a tensor: fitted once, the same ever after, whatever a request brings."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.expressions import parse
+from mainstay.scoring.encode import MAX_CATEGORIES, Input, encode, fit
+
+NUMBER = Input("age", "integer", nullable=True, range=(0, 120))
+LISTED = Input("plan", "category", values=("basic", "plus"))
+OPEN = Input("city", "category", nullable=True)
+COLUMNS = {
+    "age": np.array([30.0, np.nan, 50.0]),
+    "plan": np.array(["plus", "basic", "plus"], dtype=object),
+    "city": np.array(["Ulm", None, "Bonn"], dtype=object),
+}
+
+
+def test_places_are_named_and_never_depend_on_the_order_of_rows() -> None:
+    encoder = fit(COLUMNS, (NUMBER, LISTED, OPEN), {})
+    assert encoder.places == (
+        "age",
+        "age is missing",
+        "plan=basic",
+        "plan=plus",
+        "city=Bonn",
+        "city=Ulm",
+        "city is missing",
+    )
+    assert fit({name: values[::-1] for name, values in COLUMNS.items()}, (NUMBER, LISTED, OPEN), {}) == encoder
+
+
+def test_a_row_becomes_its_places() -> None:
+    encoder = fit(COLUMNS, (NUMBER, LISTED, OPEN), {})
+    tensor = encode(encoder, COLUMNS)
+    assert tensor.dtype == np.float32
+    np.testing.assert_array_equal(tensor[0], [30, 0, 0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(tensor[1], [np.nan, 1, 1, 0, 0, 0, 1])
+
+
+def test_an_unseen_category_is_zeros_in_its_block() -> None:
+    encoder = fit(COLUMNS, (OPEN,), {})
+    np.testing.assert_array_equal(encode(encoder, {"city": np.array(["Rome"], dtype=object)}), [[0, 0, 0]])
+
+
+def test_a_number_too_large_for_the_tensor_is_infinite_not_a_warning() -> None:
+    encoder = fit(COLUMNS, (NUMBER,), {})
+    assert np.isinf(encode(encoder, {"age": np.array([1e300])})[0, 0])
+
+
+def test_derived_features_follow_the_inputs_and_know_when_they_are_missing() -> None:
+    derived = {"per_year": parse("1 / age", {"age": "number"})}
+    encoder = fit(COLUMNS, (NUMBER,), derived)
+    assert encoder.places == ("age", "age is missing", "per_year", "per_year is missing")
+    np.testing.assert_array_equal(encode(encoder, {"age": np.array([2.0, 0.0])})[:, 2:], [[0.5, 0], [np.nan, 1]])
+
+
+def test_a_column_of_many_values_keeps_the_frequent_ones() -> None:
+    names = np.array([f"v{n:03d}" for n in range(200) for _ in range(1 + (n < 10))], dtype=object)
+    encoder = fit({"city": names}, (Input("city", "category"),), {})
+    assert len(encoder.places) == MAX_CATEGORIES
+    assert {f"city=v{n:03d}" for n in range(10)} <= set(encoder.places)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=30))
+def test_every_row_has_one_place_in_every_category_block(values: list[str | None]) -> None:
+    columns = {"city": np.array(values, dtype=object)}
+    encoder = fit(columns, (OPEN,), {})
+    assert (encode(encoder, columns).sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 33])
+def test_the_tensor_has_a_row_for_each_row(rows: int) -> None:
+    encoder = fit(COLUMNS, (NUMBER,), {})
+    assert encode(encoder, {"age": np.zeros(rows)}).shape == (rows, 2)
