@@ -17,12 +17,17 @@ from mainstay import nouns, observed, verdicts
 from mainstay.digests import canonical_json
 from mainstay.errors import Refused
 from mainstay.records import decode, encode, schema_of
+from mainstay.registry.manifest import Manifest
+from mainstay.scoring.bundle import Golden
+from mainstay.scoring.decide import Calibration, Decide
+from mainstay.scoring.encode import Encoder
+from mainstay.scoring.profile import Profile
 
 HERE = Path(__file__).parent
 # Every dataclass of these modules is a record.
 MODULES: tuple[ModuleType, ...] = (nouns, observed, verdicts)
 # Records that live elsewhere, among classes that are never written.
-DOCUMENTS: tuple[type, ...] = ()
+DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden)
 
 
 def _dataclasses_of(module: ModuleType) -> list[type]:

@@ -4,6 +4,8 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -314,6 +316,30 @@ def test_who_never_gets_a_number_is_told_so(
     assert not tiny_blobs.names("versions/")
 
 
+def test_what_stands_is_asked_nothing_again(
+    tiny_live: ModelVersion,
+    tiny_bundle: Bundle,
+    tiny_admission: Ask,
+    tiny_ledger: Ledger,
+    tiny_blobs: BlobDirectory,
+    tiny_signer: KeyFile,
+) -> None:
+    asked = tiny_admission(tiny_bundle)
+    unmade = dataclasses.replace(asked.verdict, body=Verdict(asked.candidate.id, ()))
+    again = dataclasses.replace(asked, verdict=unmade, run=dataclasses.replace(asked.run, id="run-2"))
+    assert admitted(again, tiny_ledger, tiny_blobs, tiny_signer) == tiny_live
+
+
+def test_a_candidate_under_an_id_that_its_files_do_not_give_is_refused(
+    tiny_bundle: Bundle, tiny_candidate: Callable[[Bundle], Candidate], tiny_blobs: BlobDirectory
+) -> None:
+    candidate = dataclasses.replace(tiny_candidate(tiny_bundle), id="cd_stolen")
+    for name, data in to_files(tiny_bundle).items():
+        tiny_blobs.put(f"candidates/tiny/cd_stolen/{name}", data)
+    with pytest.raises(Refused, match="not those that its id was made from"):
+        candidate_files(candidate, tiny_blobs)
+
+
 def test_a_candidate_whose_files_were_changed_is_not_signed(
     tiny_bundle: Bundle, tiny_admission: Ask, tiny_ledger: Ledger, tiny_blobs: BlobDirectory, tiny_signer: KeyFile
 ) -> None:
@@ -362,3 +388,10 @@ def test_the_champion_is_what_the_split_says(
 def test_a_version_that_is_not_there_is_not_found(tiny_blobs: BlobDirectory, tiny_trusted: Trusted) -> None:
     with pytest.raises(NotFound, match="no such version on the shelf"):
         load("tiny", "1.0.0", tiny_blobs, tiny_trusted)
+
+
+def test_what_serving_needs_of_the_registry_brings_nothing_heavy_along() -> None:
+    heavy = ("pyarrow", "mlflow", "scipy", "sklearn", "pandas", "mainstay.measures")
+    code = f"import sys, mainstay.registry.live; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from mainstay.errors import Refused
-from mainstay.registry.versioning import inputs_broken, newest, next_version, number
+from mainstay.registry.versioning import inputs_broken, next_version, number
 from mainstay.scoring.encode import Input
 
 AGE = Input("age", "integer", range=(18, 120))
@@ -17,8 +17,6 @@ OLD = (AGE, SPENT, PLAN)
 
 def test_versions_sort_by_number_not_by_text() -> None:
     assert sorted(["1.10.0", "1.9.0", "10.0.0", "2.0.0"], key=number) == ["1.9.0", "1.10.0", "2.0.0", "10.0.0"]
-    assert newest(["1.9.0", "1.10.0"]) == "1.10.0"
-    assert newest([]) is None
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def _make(database: Path, schema: Any) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     fresh = database.with_name(f".{database.name}.{secrets.token_hex(8)}")
     try:
-        engine = schema.create_sqlalchemy_engine(sqlalchemy.URL.create("sqlite", database=str(fresh)).render_as_string())
+        engine = schema.create_sqlalchemy_engine(
+            sqlalchemy.URL.create("sqlite", database=str(fresh)).render_as_string()
+        )
         sqlalchemy.event.listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = OFF"))
         try:
             schema._initialize_tables(engine)
@@ -168,5 +170,5 @@ def _reason(error: BaseException) -> str:
     """What began it, in one line: MLflow wraps a refused connection four times."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(words).strip().splitlines()[0][:300].lower()
+    words = (getattr(error, "strerror", None) or "").lower() or str(error) or type(error).__name__
+    return words.strip().splitlines()[0][:300]

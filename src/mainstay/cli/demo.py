@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.cli import show
-from mainstay.cli.door import say
 
 PATIENCE = 60.0
 CUSTOMER = {
@@ -39,7 +38,7 @@ def demo() -> int:
             return released.returncode
         show.line("\n$ mainstay serve --open --port 0\n")
         serving = subprocess.Popen(  # noqa: S603
-            [*command, "serve", "--open", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True
+            [*command, "serve", "--open", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
         )
         try:
             _ask(_address(serving))
@@ -53,9 +52,9 @@ def demo() -> int:
 
 
 def _address(serving: subprocess.Popen[str]) -> str:
-    """The server's address, once it says on stderr that it is ready."""
-    for line in serving.stderr or ():
-        say(line.rstrip())
+    """The server's address, once it says that it is ready."""
+    for line in serving.stdout or ():
+        show.line(line.rstrip())
         if found := re.search(r"http://[\w.:]+", line):
             return found[0]
     raise SystemExit(f"the server ended before it was ready, with exit code {serving.wait(PATIENCE)}")

@@ -73,8 +73,10 @@ def judge(
     checks += _leakage(candidate.evidence, list(holdout.columns), use_case)
     checks.append(_gated("parity", candidate.evidence.get("parity"), gates.parity))
     checks.append(_gated("size", _size(candidate), gates.size))
-    checks.append(_gated("claims", _claims(candidate.holdout, plain), Gate(at_most=CLAIM_TOLERANCE)))
     checks += fairness_checks(holdout, probability, threshold, gates.fairness)
+    # An honest claim is no merit: where a team lets nothing block, it must not be what lets a candidate through.
+    agreement = Gate(at_most=CLAIM_TOLERANCE, blocking=any(made.blocking for made in checks))
+    checks.append(_gated("claims", _claims(candidate.holdout, plain), agreement))
     return Verdict(candidate.id, tuple(checks))
 
 

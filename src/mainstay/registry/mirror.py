@@ -90,7 +90,7 @@ class Mirror:
             return f"runs:/{runs[0].info.run_id}/{BUNDLE}", runs[0].info.run_id
         location = self._location(version)
         # A server refuses every path of another machine; then the tag alone says where the bundle is.
-        return (location if urlsplit(location).scheme not in ("", "file") else f"mainstay:{version.candidate}"), None
+        return (location if urlsplit(location).scheme not in ("", "file") else f"mainstay:/{version.candidate}"), None
 
 
 def _mlflow() -> Any:

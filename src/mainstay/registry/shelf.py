@@ -26,7 +26,7 @@ from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Run, StoredFile
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Against, Manifest, document, parse
 from mainstay.registry.trust import believe
-from mainstay.registry.versioning import inputs_broken, newest, next_version, number
+from mainstay.registry.versioning import FIRST, inputs_broken, next_version, number
 from mainstay.scoring.bundle import FILES, Bundle, candidate_id, from_files, stored
 from mainstay.verdicts import Outcome, Verdict
 
@@ -62,6 +62,8 @@ def candidate_files(candidate: Candidate, blobs: Blobs) -> dict[str, bytes]:
     folder = f"candidates/{candidate.use_case}/{candidate.id}"
     files = {name: blobs.get(f"{folder}/{name}") for name in FILES}
     _compare(files, candidate.files, folder)
+    if candidate_id(files) != candidate.id:
+        raise Refused("its files are not those that its id was made from", folder)
     return files
 
 
@@ -97,9 +99,9 @@ def admit(
 ) -> ModelVersion:
     """Number a candidate, sign it, write its fact and put it on the shelf; or the version that it is already.
 
-    What stands already is asked nothing, only put back on the shelf. A new version is Refused unless the verdict is a PASS on this very candidate and run and dataset are its own; as `candidate_files`
-    where its files are not what they were. Nothing is left behind where signing fails. Conflict only where others took
-    every number that was tried.
+    What stands already is asked nothing, only put back on the shelf. A new version is Refused unless the verdict is a
+    PASS on this very candidate, run and dataset are its own, and its files are what they were (as `candidate_files`).
+    Nothing is left behind where signing fails. Conflict only where others took every number that was tried.
     """
     for _ in range(ATTEMPTS):
         known = versions(ledger, asked.candidate.use_case)
@@ -107,7 +109,9 @@ def admit(
         if standing is None:
             _check(asked)
             files = candidate_files(asked.candidate, blobs)
-            manifest = _manifest(asked, from_files(files), _number(asked, files, known, blobs), signer.key_id, now)
+            bundle = from_files(files)
+            chosen = _number(asked, bundle, known, blobs)
+            manifest = _manifest(asked, bundle, stored(files), chosen, signer.key_id, now)
             standing = _written(manifest, ledger, blobs, signer, now=now, actor=actor, reason=reason)
         if standing is not None:
             _shelve(standing, blobs)
@@ -156,23 +160,25 @@ def _check(asked: Admission) -> None:
         raise Refused("the run and the dataset must be those that the candidate came from", place)
 
 
-def _number(asked: Admission, files: Mapping[str, bytes], known: list[ModelVersion], blobs: Blobs) -> str:
-    last = newest(version.version for version in known)
-    if last is None:
-        return next_version(None, False, math.nan)
+def _number(asked: Admission, bundle: Bundle, known: list[ModelVersion], blobs: Blobs) -> str:
+    if not known:
+        return FIRST
     before = signed(known[-1], blobs)
-    bundle = from_files(files)
     broken = bool(inputs_broken(before.inputs, bundle.encoder.inputs)) or before.classes != bundle.decide.classes
-    return next_version(last, broken, math.nan if asked.against is None else asked.against.flipped_share.value)
+    return next_version(
+        known[-1].version, broken, math.nan if asked.against is None else asked.against.flipped_share.value
+    )
 
 
-def _manifest(asked: Admission, bundle: Bundle, version: str, key: str, now: datetime) -> Manifest:
+def _manifest(
+    asked: Admission, bundle: Bundle, files: Mapping[str, StoredFile], version: str, key: str, now: datetime
+) -> Manifest:
     candidate = asked.candidate
     return Manifest(
         candidate.use_case,
         version,
         candidate.id,
-        candidate.files,
+        files,
         bundle.decide.classes,
         bundle.encoder.inputs,
         asked.feature_service,
@@ -239,6 +245,6 @@ def _staged(version: ModelVersion, name: str) -> str:
 
 def _compare(files: Mapping[str, bytes], named: Mapping[str, StoredFile], place: str) -> None:
     found = stored(files)
-    changed = [name for name in FILES if found[name] != named.get(name)]
+    changed = [name for name in named if found.get(name) != named[name]]
     if changed:
         raise Refused(f"{changed[0]} is not what it was when the candidate was made", place)

@@ -52,8 +52,8 @@ def _signed_by(manifest: bytes, signature: bytes, keys: Mapping[str, Ed25519Publ
         except InvalidSignature:
             continue
         return name
-    trusted = f"the {len(keys)} trusted keys" if len(keys) > 1 else "the one trusted key"
-    raise Refused(f"none of {trusted} signed it: it was changed after signing, or a stranger signed it", place)
+    nobody = f"none of the {len(keys)} trusted keys signed it" if len(keys) > 1 else "the trusted key did not sign it"
+    raise Refused(f"{nobody}: it was changed after signing, or a stranger signed it", place)
 
 
 def _compare(manifest: Manifest, files: Mapping[str, bytes], place: str) -> None:

@@ -8,7 +8,6 @@ Numbers follow the newest version there is, live or not, so that no two are ever
 """
 
 import re
-from collections.abc import Iterable
 
 from mainstay.errors import Refused
 from mainstay.scoring.encode import Input
@@ -27,11 +26,6 @@ def number(version: str) -> Number:
     if found is None:
         raise Refused(f"{version!r} is no version: write three numbers, as in 1.4.0")
     return int(found[1]), int(found[2]), int(found[3])
-
-
-def newest(versions: Iterable[str]) -> str | None:
-    """The highest of these versions; None where there are none."""
-    return max(versions, key=number, default=None)
 
 
 def next_version(last: str | None, broken: bool, flipped_share: float, minor_above: float = MINOR_ABOVE) -> str:

@@ -179,7 +179,11 @@ class Arms:
         try:
             policies = self._read_policies(split.configuration)
         except NotFound as error:
-            policies, reason, cause = Serving(), reason or "the configuration is lost: its defaults hold", cause or error
+            policies, reason, cause = (
+                Serving(),
+                reason or "the configuration is lost: its defaults hold",
+                cause or error,
+            )
         except MainstayError as error:
             told = _shareable(error, "the store of configurations")
             self._note(f"split {split.number} is not applied: its configuration: {told}", error)

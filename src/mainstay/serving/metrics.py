@@ -1,14 +1,17 @@
 """What a serving process counts, for Prometheus. Decisions never read these: they read the ledger and observations."""
 
+import collections
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-NONE = "none"
-"""The label of a request that no route, or no version, answered."""
+NONE, SEVERAL = "none", "several"
+"""The labels of a request that no route, or no version, answered; and of a batch that several versions did."""
 
 REGISTRY = CollectorRegistry()
 
@@ -82,3 +85,15 @@ def exposition(directory: Path | None) -> bytes:
     shared = CollectorRegistry()
     MultiProcessCollector(shared, str(directory))  # type: ignore[no-untyped-call]
     return generate_latest(shared)
+
+
+def count_answers(answers: Iterable[Mapping[str, Any]]) -> str:
+    """Count predictions that were answered; the version that answered them, `several`, or `none` of no answers."""
+    decisions: collections.Counter[tuple[str, str]] = collections.Counter()
+    for answer in answers:
+        decisions[answer["version"], answer["decision"]] += 1
+        PROBABILITY.labels(answer["version"]).observe(answer["probability"])
+    for (version, decision), count in decisions.items():
+        PREDICTIONS.labels(version, decision).inc(count)
+    versions = {version for version, _ in decisions}
+    return versions.pop() if len(versions) == 1 else SEVERAL if versions else NONE

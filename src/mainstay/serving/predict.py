@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.reading import Problem, Row, columns_of, read_row
 from mainstay.scoring.scorer import Scorer
-from mainstay.serving import metrics
 from mainstay.serving.arms import Live
 from mainstay.serving.problems import Rejected
 from mainstay.suggest import did_you_mean
@@ -24,6 +22,7 @@ LONGEST = 200
 NAMED = 3
 """Unknown fields that a problem names, of however many there are: looking for what was meant takes time."""
 
+_LARGEST = int("9" * LONGEST)
 _ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -55,22 +54,28 @@ def read_request(given: Any, prediction_id: str) -> Asked:
     elif not isinstance(features, dict):
         problems.append(Problem("features", "is not an object", "an object with the features, by name"))
     unknown = [name for name in given if name not in FIELDS]
-    for name in unknown[:NAMED]:
-        problems.append(Problem(name[:64], f"unknown field{did_you_mean(name[:64], FIELDS)}", "a field of a request"))
+    problems += [
+        Problem(name, f"unknown field{did_you_mean(name, FIELDS)}", "a field of a request")
+        for name in (_named(each) for each in unknown[:NAMED])
+    ]
     if problems:
         raise Rejected(422, _summary(problems, len(unknown)), problems)
     named = entity if entity is not None else request_id
     return Asked(entity, prediction_id if named is None else str(named), features or {})
 
 
-def _is_text(value: Any) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, str) and 0 < len(value) <= LONGEST and not _CONTROL.search(value)
+def _is_text(value: object) -> bool:
+    """Whether it is a text that may stand in a log and in a ledger, or is not given."""
+    return value is None or (isinstance(value, str) and 0 < len(value) <= LONGEST and not _CONTROL.search(value))
+
+
+def _named(name: str) -> str:
+    """A field's name as it is repeated to the client: not at any length."""
+    return name if len(name) <= 64 else name[:64] + "…"
 
 
 def _short(number: int) -> bool:
-    return abs(number) < 10**LONGEST
+    return abs(number) <= _LARGEST
 
 
 def _summary(problems: Sequence[Problem], unknown: int) -> str:
@@ -87,7 +92,7 @@ def read_features(given: Mapping[str, Any], scorer: Scorer, live: Live) -> Row:
     unknown = [name for name in given if name not in names]
     if unknown:
         kept = {name: value for name, value in given.items() if name in names}
-        given = {**{name[:64] + ("…" if len(name) > 64 else ""): None for name in unknown[:NAMED]}, **kept}
+        given = dict.fromkeys(map(_named, unknown[:NAMED])) | kept
     row = read_row(given, inputs, live.policies.unseen_category, live.policies.out_of_range)
     if row.problems:
         raise Rejected(422, _summary(row.problems, len(unknown)), row.problems)
@@ -99,7 +104,7 @@ def answers(live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str)
 
     Rejected with 500 is a row for which the model made no finite probability.
     """
-    made: list[Answer | Rejected] = [_LATER] * len(given)
+    made: dict[int, Answer | Rejected] = {}
     asked: dict[str, list[tuple[int, Asked, Row]]] = {}
     for place, (each, prediction_id) in enumerate(zip(given, ids, strict=True)):
         try:
@@ -119,10 +124,7 @@ def answers(live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str)
                 made[place] = _answer(scorer, request, row, probability, scores, about)
             else:
                 made[place] = Rejected(500, "the model made no finite probability of this row")
-    return made
-
-
-_LATER = Rejected(500, "the row was not scored")
+    return [made[place] for place in range(len(given))]
 
 
 def _answer(
@@ -143,16 +145,3 @@ def _answer(
         "flags": list(row.flags),
         "trace_id": trace_id,
     }
-
-
-def counted(made: Sequence[Answer | Rejected]) -> str:
-    """Count what was answered; the version that answered it, `several`, or `none`."""
-    decisions: Counter[tuple[str, str]] = Counter()
-    for answer in made:
-        if isinstance(answer, dict):
-            decisions[answer["version"], answer["decision"]] += 1
-            metrics.PROBABILITY.labels(answer["version"]).observe(answer["probability"])
-    for (version, decided), count in decisions.items():
-        metrics.PREDICTIONS.labels(version, decided).inc(count)
-    found = {version for version, _ in decisions}
-    return found.pop() if len(found) == 1 else "several" if found else metrics.NONE

@@ -8,7 +8,9 @@ from mainstay.nouns import Value
 from mainstay.scoring.encode import Input
 from mainstay.scoring.reading import expectation
 from mainstay.serving.arms import Live
-from mainstay.serving.predict import LONGEST, Rejected, answers
+from mainstay.serving.guard import BATCH_ROWS
+from mainstay.serving.predict import LONGEST, answers
+from mainstay.serving.problems import MEDIA_TYPE, Rejected
 
 Schema = dict[str, Any]
 
@@ -77,10 +79,7 @@ class Alive(Shape):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problem documents that a route may answer with, as FastAPI wants them told."""
-    return {
-        status: {"description": "A problem", "content": {"application/problem+json": {"schema": _PROBLEM}}}
-        for status in statuses
-    }
+    return {status: {"description": "A problem", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}} for status in statuses}
 
 
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
@@ -118,7 +117,7 @@ def with_live(document: Schema, live: Live | None) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": ["rows"],
-        "properties": {"rows": {"type": "array", "items": row, "maxItems": 10_000}},
+        "properties": {"rows": {"type": "array", "items": row, "maxItems": BATCH_ROWS}},
     }
     return document
 

@@ -32,7 +32,5 @@ def permutation_importance(
     return dict(sorted(gains.items(), key=lambda each: (-each[1], each[0])))
 
 
-def _loss(
-    score: Callable[[Columns], NDArray[np.float64]], frame: Frame, name: str, deal: NDArray[np.int64]
-) -> float:
+def _loss(score: Callable[[Columns], NDArray[np.float64]], frame: Frame, name: str, deal: NDArray[np.int64]) -> float:
     return log_loss(frame.labels, score({**frame.columns, name: frame.columns[name][deal]})).value

@@ -86,9 +86,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     return _picture("Calibration", "predicted probability", "observed rate", labels, probabilities, draw)
 
 
-def thresholds(
-    labels: ArrayLike, probabilities: ArrayLike, threshold: float, offer: Offer | None = None
-) -> bytes:
+def thresholds(labels: ArrayLike, probabilities: ArrayLike, threshold: float, offer: Offer | None = None) -> bytes:
     """What each threshold would bring, and the one chosen: profit per customer, or precision, recall and F1."""
 
     def draw(axes: Any, truth: Bools, values: Floats) -> None:
@@ -107,7 +105,7 @@ def thresholds(
                 "F1": (2 * hits[1:] / (reached[1:] + positives), _BLUE),
             }
             for name, (curve, color) in curves.items():
-                axes.step(at[1:], curve, color=color, linewidth=2, where="pre", label=name)
+                axes.step(at[1:], curve, color=color, linewidth=2, where="post", label=name)
             axes.set_ylim(0, 1.02)
         axes.axvline(threshold, color=_INK, linewidth=1, label=f"chosen: {threshold:.3f}")
         axes.set_xlim(0, 1)
@@ -132,7 +130,9 @@ def scores(labels: ArrayLike, probabilities: ArrayLike, threshold: float, classe
         axes.set_xlim(0, 1)
         axes.legend(loc="best", frameon=False)
 
-    return _picture("Scores by class", f"probability of {classes[1]}", "share of the class", labels, probabilities, draw)
+    return _picture(
+        "Scores by class", f"probability of {classes[1]}", "share of the class", labels, probabilities, draw
+    )
 
 
 def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float, classes: tuple[str, str]) -> bytes:
@@ -140,7 +140,9 @@ def confusion(labels: ArrayLike, probabilities: ArrayLike, threshold: float, cla
 
     def draw(axes: Any, truth: Bools, values: Floats) -> None:
         decided = values >= threshold
-        counts = np.array([[np.sum((truth == so) & (decided == said)) for said in (False, True)] for so in (False, True)])
+        counts = np.array(
+            [[np.sum((truth == so) & (decided == said)) for said in (False, True)] for so in (False, True)]
+        )
         shares = counts / counts.sum(axis=1, keepdims=True)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):

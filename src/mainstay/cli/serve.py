@@ -1,0 +1,75 @@
+"""`serve` and `predict`: answers over HTTP, and the same answers without a server."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, say, show_json
+from mainstay.digests import new_id
+from mainstay.errors import NotFound, Refused, Unavailable
+from mainstay.serving.main import serve as serve_http
+from mainstay.serving.predict import answers
+from mainstay.serving.problems import Rejected, problem
+from mainstay.serving.worker import arms_of
+from mainstay.settings import read_settings
+
+
+def serve(
+    use_case_file: UseCaseFile = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free port, and says which.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes behind the one port.")] = 1,
+    open_: Annotated[bool, typer.Option("--open", help="Serve everybody: no key is asked for.")] = False,
+) -> int:
+    """Answer over HTTP with the version that is live; follows the ledger every second."""
+    use_case, _ = open_use_case(use_case_file)
+    serve_http(read_settings(), use_case.name, host, port, workers, open_, say)
+    return 0
+
+
+def predict(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON as for HTTP; - is stdin.")] = "-",
+    use_case_file: UseCaseFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Score one request, or {"rows": [request, …]}, with what is live, without a server."""
+    use_case, _ = open_use_case(use_case_file)
+    body = _read(file)
+    platform = open_platform()
+    arms = arms_of(platform, use_case.name)
+    arms.refresh(time.monotonic())
+    if arms.live is None:
+        raise NotFound(f"{arms.health().reason}", use_case.name)
+    batch = isinstance(body, dict) and isinstance(body.get("rows"), list)
+    rows = body["rows"] if batch else [body]
+    now = platform.settings.clock()
+    ids = [new_id(now) for _ in rows]
+    trace_id = new_id(now)
+    made = answers(arms.live, rows, ids, trace_id)
+    if not batch and isinstance(made[0], Rejected):
+        raise Refused(
+            "; ".join(f"{each.field} {each.reason}: it must be {each.expected}" for each in made[0].errors), file
+        )
+    shown = [problem(each, trace_id) if isinstance(each, Rejected) else each for each in made]
+    found = {"predictions": shown} if batch else shown[0]
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _read(file: str) -> Any:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return json.loads(text)
+    except FileNotFoundError as error:
+        raise NotFound("no such file", file) from error
+    except ValueError as error:
+        raise Refused(f'not JSON ({error}); write {{"features": {{…}}}}', file) from error
+    except OSError as error:
+        raise Unavailable(f"cannot be read ({error.strerror})", file) from error

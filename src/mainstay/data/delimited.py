@@ -1,0 +1,126 @@
+"""Text files of rows. They are read as strings, nothing inferred, and what makes one unreadable is said by line."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from mainstay.data.typed import without_blanks
+from mainstay.errors import Refused
+
+COMMA: Final = ","
+TAB: Final = "\t"
+_NAMES: Final = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "bars (|)"}
+_MAGIC: Final = {b"PK\x03\x04": "an Excel workbook or a zip", b"\x1f\x8b": "compressed (gzip)", b"PAR1": "Parquet"}
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LONGEST_HEADER: Final = 1 << 20
+
+
+def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
+    """The rows of a text in UTF-8 whose first line names the columns; every column a string, blanks null.
+
+    Refused, each by its own sentence with `name` as the place: bytes that are no UTF-8, a header that another
+    delimiter separates or that names a column twice, no rows, a row with too many or too few values, an open quote.
+    """
+    data = _text(data, name)
+    quoted = b'"' in data
+    if quoted and data.count(b'"') % 2:  # Arrow would take the rest of the file for one value
+        _refuse_open_quote(data, delimiter, name)
+    header = _header(data, delimiter, name)
+    try:
+        table = pa_csv.read_csv(
+            io.BytesIO(data),
+            read_options=pa_csv.ReadOptions(block_size=min(len(data) + 1, 1 << 25)),
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        _refuse_ragged(data, delimiter, name, len(header))
+        raise Refused(f"cannot be read as values between {_NAMES[delimiter]}; save it as CSV again", name) from error
+    if not table.num_rows:
+        raise Refused("there is a header and no rows; it needs at least one", name)
+    return pa.table([without_blanks(column) for column in table.columns], names=table.column_names)
+
+
+def _text(data: bytes, name: str) -> bytes:
+    """The same bytes without a byte order mark, once they are known to be text in UTF-8."""
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic):
+            raise Refused(f"this is {kind}, not text; save it as CSV in UTF-8", name)
+    if data.startswith(_UTF16):
+        raise Refused("this is UTF-16, not UTF-8; save it as CSV in UTF-8", name)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise Refused(f"not UTF-8 at byte {error.start + 1} (line {line}); save it as UTF-8", name) from error
+    zero = data.find(b"\0")
+    if zero >= 0:
+        raise Refused(f"not text: a zero byte at byte {zero + 1}; save it as CSV in UTF-8", name)
+    if not data.strip():
+        raise Refused("the file is empty; it needs a header and at least one row", name)
+    return data
+
+
+def _header(data: bytes, delimiter: str, name: str) -> list[str]:
+    try:
+        header = next(_records(data[:_LONGEST_HEADER], delimiter))[1]
+    except csv.Error as error:
+        raise Refused("the first line is not a header that can be read; it names the columns", name) from error
+    other = next((mark for mark in _NAMES if len(header) == 1 and mark != delimiter and mark in header[0]), None)
+    if other is not None:
+        raise Refused(
+            f"the values are separated by {_NAMES[other]}, where {_NAMES[delimiter]} are expected; "
+            f"save it with {_NAMES[delimiter]}",
+            name,
+        )
+    repeated = next((column for column in header if header.count(column) > 1), None)
+    if repeated is not None:
+        raise Refused(f"two columns are named `{repeated}` in the header; give each a name of its own", name)
+    return header
+
+
+def _refuse_open_quote(data: bytes, delimiter: str, name: str) -> None:
+    started = 1
+    try:
+        for ended, _ in _records(data, delimiter, strict=True):
+            started = ended + 1
+    except csv.Error as error:
+        if "end of data" in str(error):
+            raise Refused(f"a quote that opens on line {started} never closes; close or double it", name) from error
+
+
+def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
+    """Read again, slowly, to say which line it was."""
+    started = 1
+    try:
+        for ended, row in _records(data, delimiter):
+            if len(row) != width:
+                raise Refused(
+                    f"line {started} has {len(row)} values where the header names {width} columns; "
+                    "quote a value that holds the delimiter, and write nothing between two for a missing one",
+                    name,
+                )
+            started = ended + 1
+    except csv.Error as error:
+        raise Refused(f"line {started} cannot be read ({error}); save it as CSV again", name) from error
+
+
+def _records(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Every record that is not an empty line, with the line it ends on."""
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=strict)
+    for row in reader:
+        if row:
+            yield reader.line_num, row

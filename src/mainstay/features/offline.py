@@ -1,0 +1,101 @@
+"""From a frozen dataset to labelled rows in training order. What is derived from the inputs is the encoder's affair."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mainstay.errors import Refused
+from mainstay.nouns import DatasetVersion
+from mainstay.scoring.frame import HELD_OUT, Frame, grouped, ripe
+from mainstay.usecase import UseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Rows that cannot be trained on yet: `unripe`, their outcome still open; `unlabelled`, nobody said what it was."""
+
+    unripe: int = 0
+    unlabelled: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.unripe:,} rows are not ripe, and {self.unlabelled:,} have no label"
+
+
+def training_frame(table: pa.Table, dataset: DatasetVersion, use_case: UseCase) -> tuple[Frame, Left]:
+    """The rows of an opened dataset that can be learnt from, in training order, and how many could not.
+
+    Rows with an event time enter once they are ripe at the dataset's watermark; no label then means
+    `label.absent_means`, and `unknown` leaves the row out. A snapshot's rows enter if they have a label. The order is
+    by time, then inputs, label, protected attributes and holdout, nulls last: never by names or pseudonyms, so every
+    home trains alike. A protected column that is not stored has no slice. Refused where no row is left.
+    """
+    times = _times(table, use_case)
+    labels = table[use_case.label.column].combine_chunks()
+    if times is None or dataset.watermark is None:
+        due = np.ones(table.num_rows, dtype=np.bool_)
+    else:
+        due = ripe(times, dataset.watermark, use_case.label)
+        if use_case.label.absent_means != "unknown":
+            labels = labels.fill_null(use_case.label.absent_means)
+    labelled = np.asarray(labels.is_valid().to_numpy(zero_copy_only=False))
+    left = Left(int((~due).sum()), int((due & ~labelled).sum()))
+    rows = np.flatnonzero(due & labelled)
+    if not len(rows):
+        raise Refused(f"no row can be trained on: of {table.num_rows:,}, {left}", dataset.id)
+    rows = rows[_order(table.take(rows), labels.take(pa.array(rows)), use_case)]
+    return _frame(table.take(rows), labels.take(pa.array(rows)), times, rows, use_case), left
+
+
+def _frame(
+    table: pa.Table, labels: pa.Array, times: NDArray[np.datetime64] | None, rows: NDArray[np.int64], use_case: UseCase
+) -> Frame:
+    inputs = {
+        name: _numbers(table[name]) if column.kind == "number" else _texts(table[name])
+        for name, column in use_case.inputs.items()
+    }
+    return Frame(
+        columns=inputs,
+        labels=np.asarray(pc.equal(labels, use_case.label.positive).to_numpy(zero_copy_only=False)),
+        groups=_groups(table, use_case),
+        held_out=np.asarray(table[HELD_OUT].to_numpy(), dtype=np.bool_),
+        slices={name: _texts(table[name]) for name in use_case.protected if name in table.column_names},
+        times=None if times is None else times[rows],
+    )
+
+
+def _order(table: pa.Table, labels: pa.Array, use_case: UseCase) -> NDArray[np.int64]:
+    time = use_case.event_time.column if use_case.event_time else None
+    names = dict.fromkeys([time, *use_case.inputs, use_case.label.column, *use_case.protected, HELD_OUT])
+    keys = (
+        labels if name == use_case.label.column else table[name].cast(pa.int8()) if name == HELD_OUT else table[name]
+        for name in names
+        if name in table.column_names
+    )
+    ranks = (pc.rank(key, tiebreaker="dense").to_numpy() for key in keys)
+    return np.argsort(grouped(ranks, table.num_rows), kind="stable")
+
+
+def _times(table: pa.Table, use_case: UseCase) -> NDArray[np.datetime64] | None:
+    if use_case.event_time is None or use_case.event_time.column not in table.column_names:
+        return None
+    times = table[use_case.event_time.column].cast(pa.timestamp("us"))
+    return np.asarray(times.to_numpy(), dtype="datetime64[us]")
+
+
+def _groups(table: pa.Table, use_case: UseCase) -> NDArray[np.int64]:
+    """Entities by first appearance; without entities each row is its own."""
+    if use_case.entity is None:
+        return np.arange(table.num_rows, dtype=np.int64)
+    return np.asarray(table[use_case.entity].combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _texts(column: pa.ChunkedArray) -> NDArray[Any]:
+    return np.asarray(column.cast(pa.string()).to_numpy(), dtype=object)

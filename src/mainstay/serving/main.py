@@ -1,0 +1,168 @@
+"""`mainstay serve`: one process, or several behind one socket, that answer for what is live."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from mainstay.errors import Misconfigured, Refused, Unavailable
+from mainstay.serving.arms import Health
+from mainstay.serving.guard import check_access
+from mainstay.serving.worker import DRAIN, Work, serve_socket
+from mainstay.settings import Settings
+
+BACKLOG = 2048
+LOOK = 0.2
+"""Seconds between two looks at whether every worker still runs."""
+
+Say = Callable[[str], None]
+
+
+def serve(settings: Settings, use_case: str, host: str, port: int, workers: int, open_: bool, say: Say) -> None:
+    """Serve a use case until SIGTERM or SIGINT; requests in flight are ended first.
+
+    Once requests are taken, one line on stdout names the address (with the real port, where `port` is 0) and the
+    version; `say` hears what people should know (stderr). Refused without `open_`; Misconfigured for a host or port
+    that cannot be; Unavailable where the port is taken, or where workers die before they are ready.
+    """
+    check_access(open_, host, say)
+    listener = listen(host, port)
+    address = _address(listener)
+    with listener:
+        if workers == 1:
+            serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health))
+        else:
+            directory = _metrics_directory(settings, address)
+            try:
+                _Workers(settings, use_case, listener, directory, say).run(workers, address)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises as `serve`."""
+    place = f"{host}:{port}"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OverflowError as error:
+        raise Misconfigured("a port is a number from 0 to 65535", place) from error
+    except socket.gaierror as error:
+        raise Misconfigured("this host has no address: use 127.0.0.1, or 0.0.0.0 for every network", place) from error
+    except PermissionError as error:
+        raise Refused("this user may not listen there: choose a port above 1023", place) from error
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Unavailable(f"{words}: choose another port with --port, or 0 for any that is free", place) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(address: str, use_case: str, health: Health) -> None:
+    words = f"serves {use_case}@{health.version}" if health.version else f"is up, and not ready: {health.reason}"
+    sys.stdout.write(f"{address} {words}\n")
+    sys.stdout.flush()
+
+
+def _metrics_directory(settings: Settings, address: str) -> Path:
+    """A directory that these workers count in, and nobody else: the socket is theirs alone. Empty."""
+    directory = settings.home / "metrics" / re.sub(r"[^0-9A-Za-z.]+", "-", address.removeprefix("http://")).strip("-")
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise Unavailable(
+            f"{(error.strerror or str(error)).lower()} while making a place for metrics", str(directory)
+        ) from error
+    return directory.absolute()
+
+
+@dataclass(slots=True)
+class _Workers:
+    """Worker processes that share one listening socket, and one directory of metrics."""
+
+    settings: Settings
+    use_case: str
+    listener: socket.socket
+    directory: Path
+    say: Say
+    running: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, count: int, address: str) -> None:
+        """Start them, replace those that die, and stop them all on SIGTERM or SIGINT."""
+        before = {each: signal.signal(each, lambda *_: self.stop.set()) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.running = [self._start() for _ in range(count)]
+            told = [worker.stdout.readline() for worker in self.running if worker.stdout is not None]
+            if not all(told) and not self.stop.is_set():
+                raise Unavailable("a worker ended before it was ready; its reason is above", address)
+            if all(told):
+                found = json.loads(told[0])
+                _announce(address, self.use_case, Health("ok", found["version"], None, found["reason"]))
+            while not self.stop.wait(LOOK):
+                self._replace()
+        finally:
+            self._end()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _start(self) -> "subprocess.Popen[str]":
+        work = Work(self.settings.model_dump(mode="json"), self.use_case, self.listener.fileno(), str(self.directory))
+        # Prometheus's library decides by the environment, when it is imported, that it shares its counts.
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.directory)}  # noqa: TID251
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "mainstay.serving.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            pass_fds=(self.listener.fileno(),),
+        )
+        # Not in its arguments, where every user of the machine could read the ledger's password.
+        if worker.stdin is not None:
+            worker.stdin.write(work.line())
+            worker.stdin.flush()
+        return worker
+
+    def _replace(self) -> None:
+        for place, worker in enumerate(self.running):
+            if worker.poll() is None:
+                continue
+            self.say(f"worker {worker.pid} ended with {worker.returncode}; another takes its place")
+            mark_process_dead(worker.pid, str(self.directory))  # type: ignore[no-untyped-call]
+            _close(worker)
+            if not self.stop.wait(1.0):  # one that dies at once is not started more often than this
+                self.running[place] = self._start()
+
+    def _end(self) -> None:
+        for worker in self.running:
+            worker.terminate()
+        until = time.monotonic() + DRAIN + 5
+        for worker in self.running:
+            try:
+                worker.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+            _close(worker)
+
+
+def _close(worker: "subprocess.Popen[str]") -> None:
+    for stream in (worker.stdin, worker.stdout):
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,173 @@
+"""One process that serves: the arms kept fresh on a thread, the routes on an event loop, until it is told to stop."""
+
+import json
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from mainstay.ledger.kinds import SPLITS
+from mainstay.nouns import Split
+from mainstay.registry.live import configuration
+from mainstay.registry.shelf import load
+from mainstay.scoring.bundle import Bundle
+from mainstay.serving.app import create_app
+from mainstay.serving.arms import Arms, Health
+from mainstay.settings import Settings
+from mainstay.usecase import Serving
+from mainstay.wiring import Platform, platform
+
+FIRST_LOOK = 1.5
+"""Seconds to wait for the first split before listening without one."""
+DRAIN = 20
+"""Seconds that requests in flight are given to end; Kubernetes kills after 30."""
+
+
+def arms_of(opened: Platform, use_case: str) -> Arms:
+    """The arms of a use case, as the ledger and the blobs of a platform tell them."""
+
+    def read_split() -> Split | None:
+        fact = opened.ledger.latest(use_case, SPLITS, use_case)
+        return None if fact is None else fact.body
+
+    def load_arm(version: str) -> Bundle:
+        # The trusted keys are read again for every arm: a key withdrawn meanwhile opens nothing.
+        return load(use_case, version, opened.blobs, opened.trusted())[1]
+
+    def read_policies(digest: str) -> Serving:
+        return configuration(digest, opened.blobs).serving
+
+    return Arms(read_split, load_arm, read_policies)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that says when it is ready, is not ready from the first signal on, and then ends as if by itself."""
+
+    def __init__(self, config: uvicorn.Config, arms: Arms, ready: Callable[[Health], None]) -> None:
+        super().__init__(config)
+        self._arms = arms
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready(self._arms.health())
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Uvicorn's own raises the signal again at the end, so that a stop that was asked for would read as a death.
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._arms.drain()
+        super().handle_exit(sig, frame)
+
+
+def serve_socket(
+    settings: Settings,
+    use_case: str,
+    listener: socket.socket,
+    ready: Callable[[Health], None],
+    shared_metrics: Path | None = None,
+    parent: Any = None,
+) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT; requests in flight are ended first.
+
+    `ready` is called once, when requests are taken. Where `parent` is a stream, its end stops the server as a signal
+    would: a worker does not outlive whoever started it.
+    """
+    say_on_stderr()
+    opened = platform(settings)
+    arms = arms_of(opened, use_case)
+    app = create_app(arms, use_case, settings.clock, shared_metrics)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN,
+    )
+    server = Server(config, arms, ready)
+    stop, looked = threading.Event(), threading.Event()
+    follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
+    follower.start()
+    looked.wait(FIRST_LOOK)
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        stop.set()
+        follower.join(FIRST_LOOK)
+        opened.ledger.close()
+
+
+def _end_with(parent: Any, server: Server) -> None:
+    parent.read()
+    server.handle_exit(signal.SIGTERM, None)
+
+
+class OneLine(logging.Formatter):
+    """A record on one line, its traceback included: a line of a log is a record to whatever collects it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", " | ")
+
+
+def say_on_stderr() -> None:
+    """Send what this package and uvicorn log to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
+    for name, level in (("mainstay", logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker is told on its standard input, as one line of JSON."""
+
+    settings: dict[str, Any]
+    use_case: str
+    listener: int
+    shared_metrics: str
+
+    def line(self) -> str:
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}) + "\n"
+
+
+def run() -> None:
+    """A worker among several: told what to do on stdin, it answers with one line on stdout once it is ready."""
+    work = Work(**json.loads(sys.stdin.readline()))
+
+    def ready(health: Health) -> None:
+        sys.stdout.write(json.dumps({"version": health.version, "reason": health.reason}) + "\n")
+        sys.stdout.flush()
+
+    listener = socket.socket(fileno=work.listener)
+    with suppress(KeyboardInterrupt):
+        serve_socket(
+            Settings(**work.settings), work.use_case, listener, ready, Path(work.shared_metrics), parent=sys.stdin
+        )
+
+
+if __name__ == "__main__":
+    run()

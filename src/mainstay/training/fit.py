@@ -1,0 +1,68 @@
+"""The chosen recipe, fitted once more on the whole training part, with what its out-of-fold rows taught."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from mainstay.nouns import Estimate
+from mainstay.scoring.decide import Calibration, calibrated
+from mainstay.scoring.encode import Encoder, encode, inputs_of
+from mainstay.scoring.encode import fit as fit_encoder
+from mainstay.scoring.frame import Frame
+from mainstay.training.calibrate import cross_fit, cross_validated, offer_of, platt, threshold_of
+from mainstay.training.estimators import ESTIMATORS, Parameters
+from mainstay.training.tune import Best
+from mainstay.usecase import UseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model as it was fitted, before it is exported.
+
+    `out_of_fold` (n,) are calibrated probabilities of the training rows in their order, each from models and a
+    calibration that have not seen the row; `cross_validated` are their scores. `base_rate` is the share of positives.
+    """
+
+    estimator: str
+    parameters: Parameters
+    seed: int
+    encoder: Encoder
+    model: Any
+    calibration: Calibration
+    threshold: float
+    base_rate: float
+    out_of_fold: NDArray[np.float64]
+    cross_validated: Mapping[str, Estimate]
+
+    def raw(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of the positive class before calibration, shape (n,), for a tensor of shape (n, places)."""
+        with threadpool_limits(limits=1):
+            said: NDArray[np.float64] = self.model.predict_proba(tensor.astype(np.float64))[:, 1]
+        return said
+
+
+def finish(best: Best, train: Frame, use_case: UseCase) -> Fitted:
+    """Fit the best trial's estimator on every training row; calibrate and decide by all out-of-fold probabilities."""
+    trial, offer = best.trial, offer_of(use_case)
+    encoder = fit_encoder(train.columns, inputs_of(use_case), use_case.derived)
+    tensor = encode(encoder, train.columns).astype(np.float64)
+    with threadpool_limits(limits=1):
+        model = ESTIMATORS[trial.estimator].build(trial.parameters, use_case.recipe.seed).fit(tensor, train.labels)
+    calibration = platt(train.labels, best.raw)
+    judged = cross_fit(train.labels, best.raw, best.folds, offer)
+    return Fitted(
+        estimator=trial.estimator,
+        parameters=trial.parameters,
+        seed=use_case.recipe.seed,
+        encoder=encoder,
+        model=model,
+        calibration=calibration,
+        threshold=threshold_of(train.labels, calibrated(calibration, best.raw), offer),
+        base_rate=float(train.labels.mean()),
+        out_of_fold=judged.probability,
+        cross_validated=cross_validated(train.labels, judged, offer),
+    )

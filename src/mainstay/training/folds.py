@@ -1,0 +1,99 @@
+"""Which training rows judge which, and what a recipe says of rows that it has not seen.
+
+Folds are stratified and never separate the rows of one entity. Whatever is learnt from rows, the encoder included, is
+learnt from a fold's own training rows.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+from mainstay.errors import Refused
+from mainstay.scoring.encode import encode, fit, inputs_of
+from mainstay.scoring.frame import Frame
+from mainstay.training.estimators import ESTIMATORS, Parameters
+from mainstay.usecase import UseCase
+
+Places = NDArray[np.intp]
+Fold = tuple[Places, Places]
+"""The places of the rows that a fold learns from, and of those that it is judged by; together every row, once."""
+
+
+def folds(frame: Frame, count: int, seed: int) -> tuple[Fold, ...]:
+    """`count` >= 2 folds with about the frame's share of positives in each; every row is judged in exactly one.
+
+    Determined by the frame's order, its labels and groups, and the seed. Refused where a fold would lack a class.
+    """
+    for name, rows in (("positive", frame.labels), ("negative", ~frame.labels)):
+        there = np.unique(frame.groups[rows]).size
+        if there < count:
+            raise Refused(
+                f"{there} {name} entities among {len(frame):,} training rows are too few for {count} folds; "
+                f"each fold needs at least one, so bring more rows or fewer folds",
+                "recipe.folds",
+            )
+    places = np.arange(len(frame))
+    if np.unique(frame.groups).size == len(frame):
+        made = tuple(StratifiedKFold(count, shuffle=True, random_state=seed).split(places, frame.labels))
+    else:
+        grouped = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        made = tuple(grouped.split(places, frame.labels, frame.groups))
+    for number, (_, judged) in enumerate(made):
+        positives = int(np.count_nonzero(frame.labels[judged]))
+        if positives in (0, len(judged)):  # entities of many rows can fill a fold with one class
+            raise Refused(
+                f"fold {number + 1} of {count} has {positives} positives among its {len(judged)} rows, because entities "
+                f"keep together; it needs both classes, so choose fewer folds",
+                "recipe.folds",
+            )
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFold:
+    """A fold as tensors of float64 holding float32 values: what is learnt from, with labels, and what is `judged`."""
+
+    tensor: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+    judged: NDArray[np.float64]
+    places: Places
+
+
+def encode_folds(use_case: UseCase, frame: Frame, made: Sequence[Fold]) -> tuple[EncodedFold, ...]:
+    """Each fold under an encoder of its own, fitted on the rows that it learns from."""
+    inputs, derived = inputs_of(use_case), use_case.derived
+    encoded = []
+    for learnt, judged in made:
+        rows = frame.take(learnt)
+        encoder = fit(rows.columns, inputs, derived)
+        tensor = encode(encoder, rows.columns).astype(np.float64)
+        asked = encode(encoder, frame.take(judged).columns).astype(np.float64)
+        encoded.append(EncodedFold(tensor, rows.labels, asked, judged))
+    return tuple(encoded)
+
+
+def out_of_fold(
+    encoded: Sequence[EncodedFold], estimator: str, parameters: Parameters, seed: int
+) -> NDArray[np.float64]:
+    """Raw probabilities of the positive class, shape (n,), each from the model that has not seen its row."""
+
+    def judge(fold: EncodedFold) -> NDArray[np.float64]:
+        model = ESTIMATORS[estimator].build(parameters, seed).fit(fold.tensor, fold.labels)
+        said: NDArray[np.float64] = model.predict_proba(fold.judged)[:, 1]
+        return said
+
+    raw = np.full(sum(len(fold.places) for fold in encoded), np.nan)
+    # Folds may share the processors, since each fit keeps to one: sums then never depend on how many there are.
+    with (
+        threadpool_limits(limits=1),
+        ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool,
+    ):
+        for fold, said in zip(encoded, pool.map(judge, encoded), strict=True):
+            raw[fold.places] = said
+    return raw

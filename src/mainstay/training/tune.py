@@ -1,0 +1,103 @@
+"""Which estimator, with which parameters: a search by Optuna over cross-validated log loss."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from mainstay.measures.scores import log_loss, roc_auc
+from mainstay.scoring.frame import Frame
+from mainstay.training.estimators import ESTIMATORS, Parameters
+from mainstay.training.folds import Fold, encode_folds, folds, out_of_fold
+from mainstay.usecase import Recipe, UseCase
+
+
+@dataclass(frozen=True, slots=True)
+class FoldScore:
+    """How a trial did on one fold's unseen rows."""
+
+    log_loss: float
+    roc_auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One estimator with one set of parameters, cross-validated; `number` counts from 0, `log_loss` is the mean."""
+
+    number: int
+    estimator: str
+    parameters: Parameters
+    folds: tuple[FoldScore, ...]
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The trial with the least log loss, the first of equals; `raw` are its out-of-fold probabilities, shape (n,)."""
+
+    trial: Trial
+    raw: NDArray[np.float64]
+    folds: tuple[Fold, ...]
+    trials: tuple[Trial, ...]
+
+
+def search(use_case: UseCase, train: Frame, on_trial: Callable[[Trial], None]) -> Best:
+    """Spend the recipe's budget of trials on the training part. Every estimator's defaults are tried first.
+
+    `on_trial` hears of each trial as it ends. Trials run one after the other, because a sampler that learns from what
+    happens to have ended is not repeatable. Refused where there are too few rows of a class for the folds.
+    """
+    recipe = use_case.recipe
+    made = folds(train, recipe.folds, recipe.seed)
+    encoded = encode_folds(use_case, train, made)
+    study = _study(recipe)
+    trials: list[Trial] = []
+    best, best_raw = None, np.empty(0)
+    for number in range(recipe.trials):
+        asked = study.ask()
+        estimator, parameters = _drawn(asked, recipe)
+        raw = out_of_fold(encoded, estimator, parameters, recipe.seed)
+        scores = tuple(_score(train.labels[judged], raw[judged]) for _, judged in made)
+        trial = Trial(number, estimator, parameters, scores, float(np.mean([score.log_loss for score in scores])))
+        study.tell(asked, trial.log_loss)
+        trials.append(trial)
+        if best is None or trial.log_loss < best.log_loss:
+            best, best_raw = trial, raw
+        on_trial(trial)
+    if best is None:
+        raise ValueError("a search needs at least one trial")
+    return Best(best, best_raw, made, tuple(trials))
+
+
+def _study(recipe: Recipe) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told to `on_trial`, not to standard error
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=recipe.seed))
+    for name in dict.fromkeys(recipe.estimators):
+        named = {f"{name}.{parameter}": value for parameter, value in ESTIMATORS[name].defaults.items()}
+        study.enqueue_trial({"estimator": name, **named})
+    return study
+
+
+def _drawn(asked: optuna.Trial, recipe: Recipe) -> tuple[str, Parameters]:
+    estimator = str(asked.suggest_categorical("estimator", sorted(set(recipe.estimators))))
+    return estimator, ESTIMATORS[estimator].suggest(_Named(asked, estimator))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A trial whose parameters carry their estimator's name: two estimators may both have a `learning_rate`."""
+
+    trial: optuna.Trial
+    estimator: str
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self.trial.suggest_float(f"{self.estimator}.{name}", low, high, log=log))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self.trial.suggest_int(f"{self.estimator}.{name}", low, high, step=step, log=log))
+
+
+def _score(labels: NDArray[np.bool_], raw: NDArray[np.float64]) -> FoldScore:
+    return FoldScore(log_loss(labels, raw).value, roc_auc(labels, raw).value)
