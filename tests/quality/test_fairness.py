@@ -65,6 +65,11 @@ def test_more_groups_are_judged_together_at_one_level() -> None:
     assert found.low < plain.low
 
 
+def test_a_check_of_three_groups_allows_for_three_pairs() -> None:
+    found = asked({"a": (20, 100), "b": (40, 100), "c": (60, 100)}).estimate
+    assert found == gap([rate(hits, 100, 1 - 0.05 / 3) for hits in (20, 40, 60)])
+
+
 def test_a_wide_interval_of_another_pair_is_not_forgotten() -> None:
     level = 1 - 0.05 / 3
     found = gap([rate(2000, 10000, level), rate(4500, 10000, level), rate(13, 30, level)])

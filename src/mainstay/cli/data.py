@@ -46,7 +46,6 @@ def freeze(use_case_file: UseCaseFile = None, source: Source = None, as_json: As
     asked = because(asked, why, f"frozen from {use_case.source}")
     far = journey.Release(use_case.name)
     platform = open_platform()
-    journey.make_keys(platform, say)
     dataset = journey.ingest(platform, use_case, asked, far, lambda noun: say(noun) if isinstance(noun, str) else None)
     outcome = far.verdict.outcome if far.verdict else far.outcome
     if as_json:

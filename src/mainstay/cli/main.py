@@ -34,7 +34,7 @@ def application(*names: str) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        epilog="Exit codes: 0 PASS, 1 the verdict was not PASS, 2 bad usage or input, 3 the world is down, 70 a defect.",
+        epilog="Exit codes: 0 PASS, 1 the verdict was not PASS, 2 bad use or input, 3 the world is down, 70 a defect.",
     )
     app.callback()(options)
     for name in names or COMMANDS:

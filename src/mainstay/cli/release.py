@@ -51,7 +51,7 @@ class Narrator:
             case _ if self._quiet:
                 pass
             case Verdict():
-                show.verdict_table(noun)
+                show.verdict_table(noun, passed=noun.subject.startswith("cd_"))
             case DatasetVersion():
                 show.line(f"dataset {noun.id}: {noun.rows:,} rows, {noun.quarantined:,} quarantined")
             case Candidate():
@@ -78,7 +78,7 @@ def release(
     use_case_file: UseCaseFile = None, source: Source = None, seed: Seed = None, as_json: AsJson = False, why: Why = ""
 ) -> int:
     """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
-    far = journey.Release("")
+    far = journey.Release()
     narrator: Narrator | None = None
     try:
         use_case, asked = open_use_case(use_case_file, source, seed)
@@ -130,7 +130,8 @@ def train(
     narrator = Narrator(use_case.recipe.trials, quiet=as_json)
     try:
         asked = because(asked, why, f"trained on {short(dataset)}")
-        candidate = journey.train(open_platform(), use_case, dataset, asked, narrator)
+        far = journey.Release(use_case.name)
+        candidate = journey.train(open_platform(), use_case, dataset, asked, far, narrator)
     finally:
         narrator.close()
     if as_json:

@@ -42,15 +42,17 @@ def interval(found: Estimate | None) -> str:
     return f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
 
 
-def verdict_table(verdict: Verdict) -> None:
-    """The verdict check by check: what was asked, what came out and why."""
+def verdict_table(verdict: Verdict, passed: bool = True) -> None:
+    """The verdict check by check: what was asked, what came out and why. Without `passed`, those are only counted."""
     table = Table(title=f"Verdict on {short(verdict.subject)}: {verdict.outcome}", title_justify="left")
     table.add_column("check", overflow="fold")
     table.add_column("outcome", no_wrap=True)
     table.add_column("reason", overflow="fold")
-    for made in verdict.checks:
-        name = f"{made.name} {made.subject}".strip()
-        table.add_row(Text(name), _outcome(made), Text(made.reason))
+    shown = [made for made in verdict.checks if passed or made.outcome is not Outcome.PASS]
+    for made in shown:
+        table.add_row(Text(f"{made.name} {made.subject}".strip()), _outcome(made), Text(made.reason))
+    if len(shown) < len(verdict.checks):
+        table.add_row(f"{len(verdict.checks) - len(shown)} other checks", Text("PASS", style="green"), "")
     _print(table)
 
 

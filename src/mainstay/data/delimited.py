@@ -75,7 +75,7 @@ def _text(data: bytes, name: str) -> bytes:
 
 def _header(data: bytes, delimiter: str, name: str) -> list[str]:
     try:
-        header = next(_records(data[:_LONGEST_HEADER], delimiter))[1]
+        header = next(row for _, row in _records(data[:_LONGEST_HEADER], delimiter) if row)
     except csv.Error as error:
         raise Refused("the first line is not a header that can be read; it names the columns", name) from error
     other = next((mark for mark in _NAMES if len(header) == 1 and mark != delimiter and mark in header[0]), None)
@@ -106,7 +106,7 @@ def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
     started = 1
     try:
         for ended, row in _records(data, delimiter):
-            if len(row) != width:
+            if row and len(row) != width:
                 raise Refused(
                     f"line {started} has {len(row)} values where the header names {width} columns; "
                     "quote a value that holds the delimiter, and write nothing between two for a missing one",
@@ -118,9 +118,8 @@ def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
 
 
 def _records(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Every record that is not an empty line, with the line it ends on."""
+    """Every record with the line it ends on; an empty line is an empty record."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=strict)
     for row in reader:
-        if row:
-            yield reader.line_num, row
+        yield reader.line_num, row

@@ -40,8 +40,8 @@ def freeze(
 
     Which rows are held out is decided here, from names as they are: the same rows in every home, whatever its
     pseudonyms. What is stored is one Parquet blob: the rows, personal columns pseudonymised or dropped, in canonical
-    order, and which are held out. Refused without rows, or without a key where the contract asks for pseudonyms;
-    Unavailable, with nothing half-written, where the store fails.
+    order, and which are held out. Refused without rows; NotFound without a key where the contract asks for
+    pseudonyms; Unavailable, with nothing half-written, where the store fails.
     """
     if not table.num_rows:
         raise Refused("no row is left to freeze; see the reasons in the quarantine", use_case.name)
@@ -88,7 +88,7 @@ def quarantine(rows: pa.Table, use_case: UseCase, blobs: Blobs, pseudonym_key: P
     """Keep quarantined rows with their reasons for people to look at; the name of the blob.
 
     Personal columns are pseudonymised or dropped as in a dataset. Columns that the contract does not name are left
-    out, since nobody has said that they are not personal. Refused without a key where pseudonyms are asked for.
+    out, since nobody has said that they are not personal. NotFound without a key where pseudonyms are asked for.
     """
     named = [name for name in rows.column_names if name in (*use_case.contract.columns, ROW, REASONS)]
     data = _parquet_bytes(_masked(rows.select(named), use_case, pseudonym_key))

@@ -66,7 +66,8 @@ def held_out(table: pa.Table, use_case: UseCase, holdout: Holdout) -> Mask:
     texts = text_of(table[use_case.entity]) if use_case.entity else _row_texts(table, use_case.label.column)
     coded = texts.dictionary_encode()
     below = [unit_interval("holdout", holdout.salt, text) < holdout.share for text in coded.dictionary.to_pylist()]
-    return np.asarray(below, dtype=np.bool_)[coded.indices.to_numpy()]
+    marks: Mask = np.array(below, dtype=np.bool_)[coded.indices.to_numpy()]
+    return marks
 
 
 def _row_texts(table: pa.Table, label: str) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -54,7 +55,7 @@ def promises(columns: Mapping[str, Typed], use_case: UseCase, rows: int) -> Iter
         promise = _of_rule(rule, columns, use_case, rows)
         broken |= promise.broken
         yield promise
-    same = grouped([*map(codes, (found.values for found in columns.values())), broken], rows)
+    same = grouped(chain((codes(found.values) for found in columns.values()), [broken]), rows)
     for name, found in columns.items():
         if use_case.contract.columns[name].unique:
             yield _unique(name, found, same, shown=use_case.contract.columns[name].personal is None)

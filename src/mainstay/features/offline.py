@@ -98,4 +98,6 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def _texts(column: pa.ChunkedArray) -> NDArray[Any]:
-    return np.asarray(column.cast(pa.string()).to_numpy(), dtype=object)
+    coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    named = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    return np.asarray(named[coded.indices.fill_null(len(named) - 1).to_numpy()])

@@ -4,46 +4,45 @@ Each step hands an id to the next (dataset, run, candidate, version), so that th
 command line or an orchestrator. Nothing is registered before it has passed.
 """
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from mainstay.data.freeze import freeze, open_dataset, quarantine
+from mainstay.data.mask import needs_key
 from mainstay.data.source import read
 from mainstay.data.split import split
 from mainstay.data.validate import Validated, validate
 from mainstay.digests import new_id, short
-from mainstay.errors import MainstayError, NotFound, Refused
+from mainstay.errors import MainstayError, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
-from mainstay.ledger.facts import Entry, Fact
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS, Kind
-from mainstay.nouns import Candidate, DatasetVersion, ModelVersion
+from mainstay.journeys.recorded import recorded
+from mainstay.ledger.facts import Entry
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, VERDICTS
+from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Run, Value
 from mainstay.quality.against import against
-from mainstay.quality.gates import judge, look
+from mainstay.quality.gates import judge, look, looked_at
 from mainstay.registry.live import go_live
 from mainstay.registry.manifest import Against
 from mainstay.registry.mirror import Mirror
-from mainstay.registry.shelf import (
-    Admission,
-    admit,
-    candidate_bundle,
-    champion,
-    identical,
-    load,
-    store_candidate,
-    versions,
-)
-from mainstay.scoring.bundle import Bundle, to_files
+from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, load, store_candidate
+from mainstay.registry.shelf import versions as versions_of
+from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import Parts
 from mainstay.scoring.scorer import Scorer
-from mainstay.training.track import Tracker
+from mainstay.training.artifacts import artifacts
+from mainstay.training.export import candidate as candidate_of
+from mainstay.training.export import holdout_scores, to_onnx
+from mainstay.training.fit import finish
+from mainstay.training.leakage import evidence
+from mainstay.training.track import TrackedRun, Tracker, code_version
+from mainstay.training.tune import Best, Trial, search
 from mainstay.usecase import UseCase
 from mainstay.verdicts import Outcome, Verdict
 from mainstay.wiring import Platform, make_missing_keys
 
-T = TypeVar("T")
 Tell = Callable[[Any], None]
 """Hears of every noun as it comes to be, and of what else people should know, in words."""
 
@@ -52,7 +51,7 @@ Tell = Callable[[Any], None]
 class Release:
     """How far a release got. What was not reached is None; `stage` is the step it is in, or stopped at."""
 
-    use_case: str
+    use_case: str = ""
     stage: str = "read"
     dataset: DatasetVersion | None = None
     run: str | None = None
@@ -62,23 +61,21 @@ class Release:
 
     @property
     def outcome(self) -> Outcome:
-        """PASS once there is a version, else what the last verdict said."""
+        """PASS once there is a version, FAIL where a verdict failed, else INCONCLUSIVE."""
         if self.version is not None:
             return Outcome.PASS
-        return self.verdict.outcome if self.verdict is not None else Outcome.INCONCLUSIVE
+        failed = self.verdict is not None and self.verdict.outcome is Outcome.FAIL
+        return Outcome.FAIL if failed else Outcome.INCONCLUSIVE
 
 
 def release(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> None:
-    """The whole journey. `far` says how far it got, also when an error ends it."""
-    for made in make_missing_keys(platform.settings):
-        tell(f"made {made} in {platform.settings.keys}; keep a copy, it cannot be made again")
+    """The whole journey. `far` says how far it got, also where an error ends it."""
     dataset = ingest(platform, use_case, asked, far, tell)
     if dataset is None:
         return
-    candidate = train(platform, use_case, dataset.id, asked, tell, far)
+    candidate = train(platform, use_case, dataset.id, asked, far, tell)
     far.stage = "gate"
-    standing = identical(platform.ledger, use_case.name, candidate.id)
-    if standing is None:
+    if identical(platform.ledger, use_case.name, candidate.id) is None:
         far.verdict = gate(platform, use_case, candidate.id, asked)
         tell(far.verdict)
         if far.verdict.outcome is not Outcome.PASS:
@@ -88,18 +85,208 @@ def release(platform: Platform, use_case: UseCase, asked: Asked, far: Release, t
     tell(far.version)
 
 
-def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
-    """Read, validate and freeze. None where the rows did not pass; what is wrong with them is quarantined either way."""
-    far.stage = "read"
+def check_rows(use_case: UseCase, asked: Asked, far: Release | None = None) -> Validated:
+    """Read the source and hold it to its contract; nothing is kept."""
     rows = read(use_case.source, use_case, asked.folder)
-    far.stage = "validate"
-    checked = validate(rows, use_case)
+    if far is not None:
+        far.stage = "validate"
+    return validate(rows, use_case)
+
+
+def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
+    """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
+    make_keys(platform, tell)
+    checked = check_rows(use_case, asked, far)
     far.verdict = checked.verdict
     tell(checked.verdict)
+    key = platform.pseudonym_key() if needs_key(use_case) else None
+    if checked.quarantine.num_rows:
+        place = quarantine(checked.quarantine, use_case, platform.blobs, key)
+        tell(f"{checked.quarantine.num_rows:,} rows are quarantined with their reasons, in {place}")
     if checked.verdict.outcome is not Outcome.PASS:
-        _keep_quarantine(platform, use_case, checked, tell)
         return None
     far.stage = "freeze"
-    far.dataset = _freeze(platform, use_case, checked, asked, tell)
-    tell(far.dataset)
-    return far.dataset
+    frozen = platform.ledger.latest_of_each(use_case.name, DATASETS)
+    parent = frozen[-1].body if frozen else None
+    bad = checked.quarantine.num_rows
+    dataset = freeze(checked.table, use_case, platform.blobs, key, parent, bad)
+    before = platform.ledger.latest(use_case.name, DATASETS, dataset.id)
+    if before is not None and before.body.holdout == dataset.holdout:
+        dataset = before.body  # the same rows, held out alike: the version that stands, with its own parent
+    else:
+        _write(platform, use_case, Entry(DATASETS, dataset.id, dataset, before.number if before else 0), asked)
+    far.dataset = dataset
+    tell(dataset)
+    return dataset
+
+
+def make_keys(platform: Platform, tell: Tell) -> None:
+    """Make the keys that the home lacks, and say so."""
+    for made in make_missing_keys(platform.settings):
+        tell(f"made {made} in {platform.settings.keys}: keep a copy, it cannot be made again")
+
+
+def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell) -> Candidate:
+    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow."""
+    far.stage = "features"
+    dataset = recorded(platform.ledger, use_case.name, DATASETS, named).body
+    parts = parts_of(platform, use_case, dataset, tell)
+    far.stage = "train"
+    code = code_version(Path(__file__).parent)
+    run = new_id(platform.settings.clock())
+    tracker = Tracker(platform.settings.mlflow_url, platform.settings.clock)
+    given: dict[str, Value] = {
+        "recipe": use_case.recipe_digest,
+        "trials": use_case.recipe.trials,
+        "folds": use_case.recipe.folds,
+    }
+    tracked = tracker.start(
+        run, use_case.name, dataset=dataset.id, seed=use_case.recipe.seed, code=code, parameters=given
+    )
+    with tracked:
+        far.run = run
+        best = search(use_case, parts.train, _logging(tracked, tell))
+        candidate, bundle, files = _candidate(use_case, parts, best, run, dataset, far)
+        store_candidate(use_case.name, files, platform.blobs)
+        _record_run(platform, use_case, best, candidate, code, tracked.id, asked)
+        chosen = {"estimator": best.trial.estimator, **best.trial.parameters}
+        scores = {**candidate.cross_validated, **{f"holdout_{name}": made for name, made in candidate.holdout.items()}}
+        tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case))
+    far.candidate = candidate
+    tell(candidate)
+    return candidate
+
+
+def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tell: Tell) -> Parts:
+    """The training part and the holdout of a dataset version."""
+    frame, left = training_frame(open_dataset(dataset, platform.blobs), dataset, use_case)
+    if left.unripe or left.unlabelled:
+        tell(f"left out: {left}")
+    return split(frame, dataset, use_case)
+
+
+def _logging(tracked: TrackedRun, tell: Tell) -> Callable[[Trial], None]:
+    def on_trial(trial: Trial) -> None:
+        tracked.log_trial(trial.number, trial.estimator, trial.parameters, trial.folds)
+        tell(trial)
+
+    return on_trial
+
+
+def _candidate(
+    use_case: UseCase, parts: Parts, best: Best, run: str, dataset: DatasetVersion, far: Release
+) -> tuple[Candidate, Bundle, Mapping[str, bytes]]:
+    fitted = finish(best, parts.train, use_case)
+    far.stage = "export"
+    exported = to_onnx(fitted, parts, use_case)
+    scores = holdout_scores(exported.bundle, parts.holdout, use_case)
+    found = evidence(fitted, parts, use_case)
+    made = candidate_of(exported, use_case, run, dataset.id, fitted.cross_validated, scores, found)
+    return made, exported.bundle, exported.files
+
+
+def _record_run(
+    platform: Platform,
+    use_case: UseCase,
+    best: Best,
+    candidate: Candidate,
+    code: Mapping[str, str],
+    tracked: str,
+    asked: Asked,
+) -> None:
+    """The run and its candidate, as one write. The same candidate from another run is another fact about it."""
+    run = Run(
+        candidate.run,
+        use_case.name,
+        candidate.dataset,
+        use_case.recipe_digest,
+        use_case.recipe.seed,
+        best.trial.estimator,
+        best.trial.parameters,
+        code,
+        tracked,
+    )
+    before = platform.ledger.latest(use_case.name, CANDIDATES, candidate.id)
+    entries = (Entry(RUNS, run.id, run), Entry(CANDIDATES, candidate.id, candidate, before.number if before else 0))
+    platform.ledger.write(use_case.name, *entries, at=platform.settings.clock(), actor=asked.actor, reason=asked.reason)
+
+
+def gate(platform: Platform, use_case: UseCase, named: str, asked: Asked) -> Verdict:
+    """Judge a candidate on the holdout. The look it takes is written before anybody sees what it saw."""
+    candidate = recorded(platform.ledger, use_case.name, CANDIDATES, named).body
+    dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
+    bundle = candidate_bundle(candidate, platform.blobs)
+    holdout = parts_of(platform, use_case, dataset, lambda noun: None).holdout
+    subject = looked_at(dataset.holdout)
+    history = platform.ledger.history(use_case.name, LOOKS, subject)
+    taken = look((fact.body for fact in history), candidate.id, dataset.holdout)
+    if all(fact.body != taken for fact in history):
+        _write(platform, use_case, Entry(LOOKS, subject, taken, len(history)), asked)
+    probability = Scorer(bundle).score(holdout.columns).probability
+    verdict = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken)
+    before = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
+    _write(platform, use_case, Entry(VERDICTS, candidate.id, verdict, before.number if before else 0), asked)
+    return verdict
+
+
+def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, tell: Tell) -> ModelVersion:
+    """Sign and number a candidate that passed; what passed goes live at once, until plans exist.
+
+    Refused if it was not judged, or did not pass. An identical candidate is the version that stands: its traffic is
+    left as it is.
+    """
+    candidate = recorded(platform.ledger, use_case.name, CANDIDATES, named).body
+    standing = identical(platform.ledger, use_case.name, candidate.id)
+    if standing is not None and champion(platform.ledger, use_case.name) is not None:
+        tell(f"this is {use_case.name}@{standing.version} already: nothing changes")
+        return standing
+    version = standing or _admitted(platform, use_case, candidate, asked)
+    now = platform.settings.clock()
+    go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
+    _mirror(platform, use_case, version, tell)
+    return version
+
+
+def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked: Asked) -> ModelVersion:
+    verdict = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
+    if verdict is None:
+        raise Refused("it was not judged yet; `mainstay gate` judges it", short(candidate.id))
+    run = recorded(platform.ledger, use_case.name, RUNS, candidate.run).body
+    dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
+    measured = _against(platform, use_case, candidate, dataset)
+    admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured)
+    now = platform.settings.clock()
+    signer = platform.signer()
+    return admit(admission, platform.ledger, platform.blobs, signer, now=now, actor=asked.actor, reason=asked.reason)
+
+
+def _against(platform: Platform, use_case: UseCase, candidate: Candidate, dataset: DatasetVersion) -> Against | None:
+    """How the candidate differs from the champion on its holdout; None where nothing is live, or it cannot be asked."""
+    live = champion(platform.ledger, use_case.name)
+    if live is None:
+        return None
+    _, before = load(use_case.name, live.version, platform.blobs, platform.trusted())
+    after = candidate_bundle(candidate, platform.blobs)
+    columns = parts_of(platform, use_case, dataset, lambda noun: None).holdout.columns
+    if not {each.name for each in before.encoder.inputs} <= columns.keys():
+        return None
+    champion_says, candidate_says = (Scorer(bundle).score(columns).probability for bundle in (before, after))
+    measured = against(champion_says, candidate_says, before.decide.threshold, after.decide.threshold)
+    return Against(live.version, **measured)
+
+
+def _mirror(platform: Platform, use_case: UseCase, live: ModelVersion, tell: Tell) -> None:
+    """Bring MLflow's registry in line with the ledger. It is for people: while it is down, the release stands."""
+
+    def location(version: ModelVersion) -> str:
+        return f"{platform.settings.blobs_url}/versions/{version.use_case}/{version.version}"
+
+    try:
+        known = versions_of(platform.ledger, use_case.name)
+        Mirror(platform.settings.mlflow_url, location).sync(use_case.name, known, {"champion": live.version})
+    except MainstayError as error:
+        tell(f"MLflow's registry was not brought up to date, and will be by the next release: {error}")
+
+
+def _write(platform: Platform, use_case: UseCase, entry: Entry[Any], asked: Asked) -> None:
+    platform.ledger.write(use_case.name, entry, at=platform.settings.clock(), actor=asked.actor, reason=asked.reason)

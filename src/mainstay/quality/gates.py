@@ -4,8 +4,8 @@ What the candidate says of its own holdout is never a gate: scores are measured 
 the one scorer gives. Its claims must agree with them, because the manifest and the card will repeat them.
 
 A holdout that is looked at often lets a lucky candidate through. So the k-th distinct candidate on the same rows is
-judged with alpha * 6 / (pi^2 k^2), which adds up to alpha over all k (Foster & Stine 2008, alpha-investing without
-earnings): its intervals have level 1 - that, and its checks say which look it was.
+judged with alpha * 6 / (pi^2 k^2), which adds up to alpha over all k (alpha spending, as in Foster & Stine 2008, J. R.
+Statist. Soc. B 70): its intervals have level 1 - that, and its checks say which look it was.
 """
 
 import math

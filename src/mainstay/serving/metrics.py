@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -13,6 +13,8 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NONE, SEVERAL = "none", "several"
 """The labels of a request that no route, or no version, answered; and of a batch that several versions did."""
 
+# A second series for every one of ours, that several workers could not share anyway.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 
 REQUESTS = Counter(

@@ -45,7 +45,7 @@ def _most_likely(logit: Floats, target: Floats) -> tuple[float, float]:
 
     def penalised(at: Floats) -> float:
         z = design @ at
-        return float(np.sum(np.logaddexp(0.0, z) - target * z)) + (at[0] - 1) ** 2 / 2
+        return float(np.sum(np.logaddexp(0.0, z) - target * z) + (at[0] - 1) ** 2 / 2)
 
     loss = penalised(found)
     for _ in range(100):

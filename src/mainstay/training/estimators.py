@@ -8,19 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lightgbm import LGBMClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+import numpy as np
+from numpy.typing import NDArray
 
 from mainstay.nouns import Value
 
 Parameters = Mapping[str, Value]
 
 
-class Asked(Protocol):
-    """What a search space asks for values: the part of Optuna's Trial that is used here."""
+class Draws(Protocol):
+    """Where a search space draws its values from: the part of Optuna's Trial that is used here."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 
@@ -35,38 +32,45 @@ class Estimator:
     """
 
     defaults: Parameters
-    suggest: Callable[[Asked], Parameters]
+    suggest: Callable[[Draws], Parameters]
     build: Callable[[Parameters, int], Any]
 
 
-def _suggest_logistic(asked: Asked) -> Parameters:
-    return {"C": asked.suggest_float("C", 1e-3, 10.0, log=True)}
+def _suggest_logistic(draws: Draws) -> Parameters:
+    return {"C": draws.suggest_float("C", 1e-3, 10.0, log=True)}
 
 
 def _build_logistic(parameters: Parameters, seed: int) -> Any:
+    # Imported here: asking for help on a command line must not wait for two seconds of scikit-learn.
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
     # Newton's method ends at the optimum itself, where lbfgs stops near it and may warn.
     model = LogisticRegression(**parameters, solver="newton-cholesky", max_iter=200, random_state=seed)
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("impute", impute), ("scale", StandardScaler()), ("model", model)])
 
 
-def _suggest_lightgbm(asked: Asked) -> Parameters:
+def _suggest_lightgbm(draws: Draws) -> Parameters:
     return {
-        "max_depth": asked.suggest_int("max_depth", 2, 4),
-        "learning_rate": asked.suggest_float("learning_rate", 0.02, 0.1, log=True),
-        "n_estimators": asked.suggest_int("n_estimators", 100, 400, step=50),
-        "min_child_samples": asked.suggest_int("min_child_samples", 10, 100, log=True),
-        "reg_lambda": asked.suggest_float("reg_lambda", 1.0, 50.0, log=True),
-        "colsample_bytree": asked.suggest_float("colsample_bytree", 0.15, 0.8, log=True),
-        "subsample": asked.suggest_float("subsample", 0.4, 0.9),
+        "max_depth": draws.suggest_int("max_depth", 2, 4),
+        "learning_rate": draws.suggest_float("learning_rate", 0.02, 0.1, log=True),
+        "n_estimators": draws.suggest_int("n_estimators", 100, 400, step=50),
+        "min_child_samples": draws.suggest_int("min_child_samples", 10, 100, log=True),
+        "reg_lambda": draws.suggest_float("reg_lambda", 1.0, 50.0, log=True),
+        "colsample_bytree": draws.suggest_float("colsample_bytree", 0.15, 0.8, log=True),
+        "subsample": draws.suggest_float("subsample", 0.4, 0.9),
     }
 
 
 def _build_lightgbm(parameters: Parameters, seed: int) -> Any:
-    depth = int(parameters["max_depth"] or 0)
+    from lightgbm import LGBMClassifier
+
     return LGBMClassifier(
         **parameters,
-        num_leaves=2**depth,
+        num_leaves=16,  # what the deepest tree of the search space can have
         subsample_freq=1,
         random_state=seed,
         deterministic=True,
@@ -93,3 +97,19 @@ ESTIMATORS: Mapping[str, Estimator] = {
         _build_lightgbm,
     ),
 }
+
+
+def fitted(
+    estimator: str, parameters: Parameters, seed: int, tensor: NDArray[np.float32], labels: NDArray[np.bool_]
+) -> Any:
+    """A named estimator, fitted on a tensor of shape (n, places) and labels of shape (n,) with both classes.
+
+    The sums are float64, the numbers float32: a tree's thresholds then part what the served tensor can tell apart.
+    """
+    return ESTIMATORS[estimator].build(parameters, seed).fit(tensor.astype(np.float64), labels.astype(np.int64))
+
+
+def probability_of(model: Any, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A fitted model's raw probability of the positive class, shape (n,), for a tensor of shape (n, places)."""
+    said: NDArray[np.float64] = model.predict_proba(tensor.astype(np.float64))[:, 1]
+    return said

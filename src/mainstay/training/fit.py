@@ -14,7 +14,7 @@ from mainstay.scoring.encode import Encoder, encode, inputs_of
 from mainstay.scoring.encode import fit as fit_encoder
 from mainstay.scoring.frame import Frame
 from mainstay.training.calibrate import cross_fit, cross_validated, offer_of, platt, threshold_of
-from mainstay.training.estimators import ESTIMATORS, Parameters
+from mainstay.training.estimators import Parameters, fitted, probability_of
 from mainstay.training.tune import Best
 from mainstay.usecase import UseCase
 
@@ -41,17 +41,16 @@ class Fitted:
     def raw(self, tensor: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of the positive class before calibration, shape (n,), for a tensor of shape (n, places)."""
         with threadpool_limits(limits=1):
-            said: NDArray[np.float64] = self.model.predict_proba(tensor.astype(np.float64))[:, 1]
-        return said
+            return probability_of(self.model, tensor)
 
 
 def finish(best: Best, train: Frame, use_case: UseCase) -> Fitted:
     """Fit the best trial's estimator on every training row; calibrate and decide by all out-of-fold probabilities."""
     trial, offer = best.trial, offer_of(use_case)
     encoder = fit_encoder(train.columns, inputs_of(use_case), use_case.derived)
-    tensor = encode(encoder, train.columns).astype(np.float64)
-    with threadpool_limits(limits=1):
-        model = ESTIMATORS[trial.estimator].build(trial.parameters, use_case.recipe.seed).fit(tensor, train.labels)
+    tensor = encode(encoder, train.columns)
+    with threadpool_limits(limits=1):  # as in the folds
+        model = fitted(trial.estimator, trial.parameters, use_case.recipe.seed, tensor, train.labels)
     calibration = platt(train.labels, best.raw)
     judged = cross_fit(train.labels, best.raw, best.folds, offer)
     return Fitted(

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from mainstay.errors import Refused
 from mainstay.scoring.encode import encode, fit, inputs_of
 from mainstay.scoring.frame import Frame
-from mainstay.training.estimators import ESTIMATORS, Parameters
+from mainstay.training.estimators import Parameters, fitted, probability_of
 from mainstay.usecase import UseCase
 
 Places = NDArray[np.intp]
@@ -38,6 +37,9 @@ def folds(frame: Frame, count: int, seed: int) -> tuple[Fold, ...]:
                 f"each fold needs at least one, so bring more rows or fewer folds",
                 "recipe.folds",
             )
+    # Imported here, as all that is heavy in this room: importing a journey must not cost seconds.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     places = np.arange(len(frame))
     if np.unique(frame.groups).size == len(frame):
         made = tuple(StratifiedKFold(count, shuffle=True, random_state=seed).split(places, frame.labels))
@@ -48,8 +50,8 @@ def folds(frame: Frame, count: int, seed: int) -> tuple[Fold, ...]:
         positives = int(np.count_nonzero(frame.labels[judged]))
         if positives in (0, len(judged)):  # entities of many rows can fill a fold with one class
             raise Refused(
-                f"fold {number + 1} of {count} has {positives} positives among its {len(judged)} rows, because entities "
-                f"keep together; it needs both classes, so choose fewer folds",
+                f"fold {number + 1} of {count} has {positives} positives among its {len(judged):,} rows, because the "
+                f"rows of an entity keep together; it needs both classes, so choose fewer folds",
                 "recipe.folds",
             )
     return made
@@ -57,11 +59,11 @@ def folds(frame: Frame, count: int, seed: int) -> tuple[Fold, ...]:
 
 @dataclass(frozen=True, slots=True)
 class EncodedFold:
-    """A fold as tensors of float64 holding float32 values: what is learnt from, with labels, and what is `judged`."""
+    """A fold as tensors: what is learnt from, with its labels, and what is `judged`, with its places in the frame."""
 
-    tensor: NDArray[np.float64]
+    tensor: NDArray[np.float32]
     labels: NDArray[np.bool_]
-    judged: NDArray[np.float64]
+    judged: NDArray[np.float32]
     places: Places
 
 
@@ -72,9 +74,8 @@ def encode_folds(use_case: UseCase, frame: Frame, made: Sequence[Fold]) -> tuple
     for learnt, judged in made:
         rows = frame.take(learnt)
         encoder = fit(rows.columns, inputs, derived)
-        tensor = encode(encoder, rows.columns).astype(np.float64)
-        asked = encode(encoder, frame.take(judged).columns).astype(np.float64)
-        encoded.append(EncodedFold(tensor, rows.labels, asked, judged))
+        asked = encode(encoder, frame.take(judged).columns)
+        encoded.append(EncodedFold(encode(encoder, rows.columns), rows.labels, asked, judged))
     return tuple(encoded)
 
 
@@ -84,16 +85,12 @@ def out_of_fold(
     """Raw probabilities of the positive class, shape (n,), each from the model that has not seen its row."""
 
     def judge(fold: EncodedFold) -> NDArray[np.float64]:
-        model = ESTIMATORS[estimator].build(parameters, seed).fit(fold.tensor, fold.labels)
-        said: NDArray[np.float64] = model.predict_proba(fold.judged)[:, 1]
-        return said
+        model = fitted(estimator, parameters, seed, fold.tensor, fold.labels)
+        return probability_of(model, fold.judged)
 
     raw = np.full(sum(len(fold.places) for fold in encoded), np.nan)
-    # Folds may share the processors, since each fit keeps to one: sums then never depend on how many there are.
-    with (
-        threadpool_limits(limits=1),
-        ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool,
-    ):
+    # Each fit keeps to one thread: a sum's last digits, and the model's bytes, would depend on how many share it.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool:
         for fold, said in zip(encoded, pool.map(judge, encoded), strict=True):
             raw[fold.places] = said
     return raw

@@ -1,6 +1,7 @@
 """Signs that a model knows what it should not: of labels, of single inputs, of rows that stand on both sides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,7 @@ _PRIOR_ROWS = 10.0  # how many rows of the base rate a category's own mean is sm
 
 def evidence(fitted: Fitted, parts: Parts, use_case: UseCase) -> dict[str, Estimate]:
     """`permuted_auc`, `copied_rows`, and `single_feature_auc:NAME` for every input, in the contract's order."""
-    singles = {
-        f"single_feature_auc:{each.name}": single_feature_auc(each, parts) for each in inputs_of(use_case)
-    }
+    singles = {f"single_feature_auc:{each.name}": single_feature_auc(each, parts) for each in inputs_of(use_case)}
     return {
         "permuted_auc": permuted_auc(fitted, parts.train, use_case),
         "copied_rows": copied_rows(parts, fitted.out_of_fold),
@@ -39,7 +38,7 @@ def permuted_auc(fitted: Fitted, train: Frame, use_case: UseCase) -> Estimate:
     """
     recipe = use_case.recipe
     labels = np.random.default_rng(recipe.seed).permutation(train.labels)
-    dealt = Frame(train.columns, labels, train.groups, train.held_out, train.slices, train.times)
+    dealt = replace(train, labels=labels)
     encoded = encode_folds(use_case, dealt, folds(dealt, recipe.folds, recipe.seed))
     return roc_auc(labels, out_of_fold(encoded, fitted.estimator, fitted.parameters, recipe.seed))
 

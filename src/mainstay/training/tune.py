@@ -1,10 +1,10 @@
 """Which estimator, with which parameters: a search by Optuna over cross-validated log loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 
 from mainstay.measures.scores import log_loss, roc_auc
@@ -15,21 +15,16 @@ from mainstay.usecase import Recipe, UseCase
 
 
 @dataclass(frozen=True, slots=True)
-class FoldScore:
-    """How a trial did on one fold's unseen rows."""
-
-    log_loss: float
-    roc_auc: float
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
-    """One estimator with one set of parameters, cross-validated; `number` counts from 0, `log_loss` is the mean."""
+    """One estimator with one set of parameters, cross-validated; `number` counts from 0.
+
+    `folds` maps `log_loss` and `roc_auc` to their values on each fold's unseen rows, in order; `log_loss` is the mean.
+    """
 
     number: int
     estimator: str
     parameters: Parameters
-    folds: tuple[FoldScore, ...]
+    folds: Mapping[str, tuple[float, ...]]
     log_loss: float
 
 
@@ -59,8 +54,11 @@ def search(use_case: UseCase, train: Frame, on_trial: Callable[[Trial], None]) -
         asked = study.ask()
         estimator, parameters = _drawn(asked, recipe)
         raw = out_of_fold(encoded, estimator, parameters, recipe.seed)
-        scores = tuple(_score(train.labels[judged], raw[judged]) for _, judged in made)
-        trial = Trial(number, estimator, parameters, scores, float(np.mean([score.log_loss for score in scores])))
+        scores = {
+            name: tuple(measure(train.labels[judged], raw[judged]).value for _, judged in made)
+            for name, measure in (("log_loss", log_loss), ("roc_auc", roc_auc))
+        }
+        trial = Trial(number, estimator, parameters, scores, float(np.mean(scores["log_loss"])))
         study.tell(asked, trial.log_loss)
         trials.append(trial)
         if best is None or trial.log_loss < best.log_loss:
@@ -71,7 +69,9 @@ def search(use_case: UseCase, train: Frame, on_trial: Callable[[Trial], None]) -
     return Best(best, best_raw, made, tuple(trials))
 
 
-def _study(recipe: Recipe) -> optuna.Study:
+def _study(recipe: Recipe) -> Any:
+    import optuna  # here, because importing a journey must not cost half a second of it
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials are told to `on_trial`, not to standard error
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=recipe.seed))
     for name in dict.fromkeys(recipe.estimators):
@@ -80,7 +80,7 @@ def _study(recipe: Recipe) -> optuna.Study:
     return study
 
 
-def _drawn(asked: optuna.Trial, recipe: Recipe) -> tuple[str, Parameters]:
+def _drawn(asked: Any, recipe: Recipe) -> tuple[str, Parameters]:
     estimator = str(asked.suggest_categorical("estimator", sorted(set(recipe.estimators))))
     return estimator, ESTIMATORS[estimator].suggest(_Named(asked, estimator))
 
@@ -89,7 +89,7 @@ def _drawn(asked: optuna.Trial, recipe: Recipe) -> tuple[str, Parameters]:
 class _Named:
     """A trial whose parameters carry their estimator's name: two estimators may both have a `learning_rate`."""
 
-    trial: optuna.Trial
+    trial: Any
     estimator: str
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
@@ -97,7 +97,3 @@ class _Named:
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return int(self.trial.suggest_int(f"{self.estimator}.{name}", low, high, step=step, log=log))
-
-
-def _score(labels: NDArray[np.bool_], raw: NDArray[np.float64]) -> FoldScore:
-    return FoldScore(log_loss(labels, raw).value, roc_auc(labels, raw).value)

@@ -1,0 +1,71 @@
+"""A fitted model as an ONNX graph, whose bytes are the same for the same model."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+GRAPH_NAME = "mainstay"  # the converter's own default is random, and would change the bytes
+OPSETS = {"": 21, "ai.onnx.ml": 3}
+
+
+def onnx_graph(model: Any, places: int) -> bytes:
+    """A float tensor (n, places) in; label and probabilities (n, 2) out, the negative class first.
+
+    What the converter writes of its own release is left out, so that upgrading it alone changes no digest.
+    """
+    # Imported here: importing a journey must not cost a second of converters.
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    _register_lightgbm()
+    made = convert_sklearn(
+        model,
+        name=GRAPH_NAME,
+        initial_types=[("rows", FloatTensorType([None, places]))],
+        options={id(model): {"zipmap": False}},
+        target_opset=OPSETS,
+    )
+    for field in ("producer_name", "producer_version", "domain", "doc_string"):
+        made.ClearField(field)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def _register_lightgbm() -> None:
+    """Teach skl2onnx LightGBM, wherever it stands in a pipeline or a vote. Doing it twice is the same as once."""
+    from lightgbm import LGBMClassifier
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        operator.raw_operator = with_float_thresholds(operator.raw_operator)
+        convert_lightgbm(scope, operator, container)
+
+    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    shapes = calculate_linear_classifier_output_shapes
+    update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert, options=options)
+
+
+def with_float_thresholds(model: Any) -> Any:
+    """A copy of a LightGBM model whose thresholds are rounded down to float32; it answers the same to float32 rows.
+
+    LightGBM splits at x <= t with t in float64, the graph with t in float32. Rounded to the nearest, t may become the
+    next float32 above itself, and a row there goes the other way (.006 off on the Telco rows, where a derived feature
+    has many values that differ by their rounding alone). Rounded down, x <= t is true of the same float32 x.
+    """
+    made = copy.deepcopy(model)
+    # `tree_sizes` counts the bytes of each tree, which change; without it LightGBM reads the trees one by one.
+    lines = [line for line in made.booster_.model_to_string().split("\n") if not line.startswith("tree_sizes=")]
+    made.booster_.model_from_string("\n".join(map(_rounded_down, lines)))
+    return made
+
+
+def _rounded_down(line: str) -> str:
+    if not line.startswith("threshold="):
+        return line
+    thresholds = np.array([float(word) for word in line.removeprefix("threshold=").split()])
+    nearest = thresholds.astype(np.float32)
+    below = np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-math.inf)), nearest)
+    return "threshold=" + " ".join(repr(float(value)) for value in below)

@@ -1,0 +1,109 @@
+"""Text files: what is read, and every way in which one can't be."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.data.delimited import COMMA, TAB, read_delimited
+from mainstay.errors import Refused
+
+
+def rows_of(text: str | bytes, delimiter: str = COMMA) -> dict[str, list[str | None]]:
+    data = text.encode() if isinstance(text, str) else text
+    made: dict[str, list[str | None]] = read_delimited(data, delimiter, "rows.csv").to_pydict()
+    return made
+
+
+def refused(text: str | bytes, delimiter: str = COMMA) -> str:
+    with pytest.raises(Refused) as caught:
+        rows_of(text, delimiter)
+    assert caught.value.place == "rows.csv"
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_every_value_is_a_string_and_a_blank_is_null() -> None:
+    assert rows_of('a,b,c\n01,,true\n1e5,  ,""\n') == {"a": ["01", "1e5"], "b": [None, None], "c": ["true", None]}
+
+
+def test_a_byte_order_mark_is_not_part_of_a_name() -> None:
+    assert rows_of(b"\xef\xbb\xbfa,b\n1,2\n") == {"a": ["1"], "b": ["2"]}
+
+
+def test_every_end_of_line_and_none_at_the_end_will_do() -> None:
+    for end in ("\n", "\r\n", "\r"):
+        assert rows_of(f"a,b{end}1,2{end}{end}3,4") == {"a": ["1", "3"], "b": ["2", "4"]}
+
+
+def test_a_quoted_value_may_hold_lines_and_delimiters() -> None:
+    assert rows_of('a,b\n"x\ny, ""z""",2\n') == {"a": ['x\ny, "z"'], "b": ["2"]}
+    assert rows_of('a,b\n5" pipe,2\n')["a"] == ['5" pipe']
+
+
+def test_another_delimiter_is_named() -> None:
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        said = refused(f"a{mark}b\n1{mark}2,5\n")
+        assert f"separated by {name}" in said
+        assert "save it with commas" in said
+    assert "separated by commas, where tabs are expected" in refused("a,b\n1,2\n", TAB)
+
+
+def test_a_file_with_one_column_is_a_file() -> None:
+    assert rows_of("a\n1\n2\n") == {"a": ["1", "2"]}
+
+
+def test_a_file_without_rows_is_refused() -> None:
+    assert "a header and no rows" in refused("a,b\n")
+    assert "a header and no rows" in refused("a,b\n\n\n")
+    assert "the file is empty" in refused("\n  \n")
+    assert "the file is empty" in refused(b"\xef\xbb\xbf")
+
+
+def test_text_that_is_not_utf_8_is_refused_by_byte_and_line() -> None:
+    assert "not UTF-8 at byte 9 (line 3); save it as UTF-8" in refused("a,b\n1,2\né,3\n".encode("latin-1"))
+    assert "UTF-16" in refused("a,b\n1,2\n".encode("utf-16"))
+    assert "a zero byte at byte 2" in refused("a,b\n1,2\n".encode("utf-16-le"))
+
+
+def test_another_kind_of_file_is_called_by_its_name() -> None:
+    assert "an Excel workbook or a zip" in refused(b"PK\x03\x04\x00")
+    assert "gzip" in refused(b"\x1f\x8b\x00")
+    assert "this is Parquet" in refused(b"PAR1\x00")
+
+
+def test_a_name_that_two_columns_have_is_refused() -> None:
+    assert "two columns are named `a`" in refused("a,b,a\n1,2,3\n")
+
+
+def test_a_ragged_row_is_refused_by_its_line() -> None:
+    assert "line 4 has 1 values where the header names 2 columns" in refused("a,b\n1,2\n\n3\n4,5\n")
+    assert "line 4 has 3 values" in refused('a,b\n"x\ny",2\n3,4,5\n')
+
+
+def test_a_quote_that_never_closes_is_refused_by_its_line() -> None:
+    assert "a quote that opens on line 3 never closes" in refused('a,b\n1,2\n3,"4\n5,6\n')
+    assert "a quote that opens on line 1 never closes" in refused('a,"b\n1,2\n')
+
+
+def test_a_line_no_reader_can_hold_is_refused() -> None:
+    assert "not a header" in refused("a" * 200_000 + "\n1\n")
+    assert "line 2 cannot be read" in refused("a,b\n1," + "x" * 200_000 + ",3\n")
+
+
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6), min_size=2, max_size=2),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerows([["a", "b"], *rows])
+    expected = [[None if not value.strip() else value for value in column] for column in zip(*rows, strict=True)]
+    found = rows_of(text.getvalue())
+    assert [found["a"], found["b"]] == expected
