@@ -24,24 +24,28 @@ class Settings(BaseSettings):
 
     @property
     def ledger_url(self) -> str:
-        return self.ledger or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+        return self.ledger or self._database("ledger.db")
 
     @property
     def blobs_url(self) -> str:
-        return self.blobs or f"file://{self.home.absolute() / 'blobs'}"
+        return self.blobs or (self.home.absolute() / "blobs").as_uri()
 
     @property
     def mlflow_url(self) -> str:
-        return self.mlflow or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+        return self.mlflow or self._database("mlflow.db")
 
     @property
     def signing_url(self) -> str:
-        return self.signing or f"file://{self.home.absolute() / 'keys' / 'signing.key'}"
+        return self.signing or (self.home.absolute() / "keys" / "signing.key").as_uri()
 
     @property
     def keys(self) -> Path:
         """The directory of the trusted public keys and of the pseudonym key."""
         return self.home / "keys"
+
+    def _database(self, name: str) -> str:
+        # An absolute path is a fourth slash. Quoted as in file://, since SQLAlchemy unquotes it and stops at a `?`.
+        return (self.home.absolute() / name).as_uri().replace("file://", "sqlite:///", 1)
 
     def clock(self) -> datetime:
         """The time, UTC: the simulated one where there is one."""

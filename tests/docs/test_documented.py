@@ -3,12 +3,17 @@
 import re
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from mainstay.cli.main import COMMANDS, application
+from mainstay.serving.app import create_app
+from mainstay.serving.arms import Arms
+from mainstay.serving.metrics import METRICS
+from mainstay.serving.problems import KINDS
 from mainstay.settings import Settings
+from mainstay.usecase import Column, Fairness, Gates, Label, Leakage, Monitors, Profit, Recipe, Serving, UseCase
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -17,10 +22,10 @@ REFERENCE = ROOT / "docs" / "reference"
 def commands() -> set[str]:
     """Every command with its group, as people type it."""
     root = typer.main.get_command(application())
-    assert isinstance(root, click.Group)
+    assert isinstance(root, TyperGroup)
     found = set()
     for name, command in root.commands.items():
-        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        inner = command.commands if isinstance(command, TyperGroup) else {"": command}
         found |= {f"{name} {each}".strip() for each in inner}
     return found
 
@@ -33,7 +38,7 @@ def test_every_command_is_in_the_reference_and_no_other() -> None:
 
 def test_every_command_says_what_it_does() -> None:
     root = typer.main.get_command(application())
-    assert isinstance(root, click.Group)
+    assert isinstance(root, TyperGroup)
     for name, command in root.commands.items():
         assert command.help, f"`mainstay {name}` has no help"
         for inner, each in getattr(command, "commands", {}).items():
@@ -92,3 +97,29 @@ def test_the_targets_of_make_are_listed_by_help() -> None:
     helped = set(re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE))
     assert targets == helped - {"help"}
     assert {"setup", "demo", "test", "check", "faults", "alarms"} <= targets
+
+
+def test_every_metric_is_in_the_reference_and_no_other() -> None:
+    exported = {name for metric in METRICS for family in metric.describe() for name in [family.name]}
+    counters = {family.name for metric in METRICS for family in metric.describe() if family.type == "counter"}
+    named = {f"{name}_total" if name in counters else name for name in exported}
+    text = (REFERENCE / "metrics.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == named
+
+
+def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None:
+    arms = Arms(lambda: None, lambda version: pytest.fail(version), lambda digest: pytest.fail(digest))
+    routes = create_app(arms, "tiny", Settings().clock).openapi()["paths"]
+    text = (REFERENCE / "http.md").read_text()
+    told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
+    assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}
+    assert {int(status) for status in re.findall(r"^\| (\d{3}) \|", text, re.MULTILINE)} == KINDS.keys()
+
+
+def test_every_key_of_a_use_case_is_in_the_reference() -> None:
+    text = (REFERENCE / "usecase.md").read_text()
+    for name, field in UseCase.model_fields.items():
+        assert f"| `{field.alias or name}` |" in text, f"`{field.alias or name}` is not documented"
+    for section in (Column, Label, Recipe, Profit, Gates, Leakage, Fairness, Serving, Monitors):
+        for name in section.model_fields:
+            assert re.search(rf"\b{name}\b", text), f"`{name}` is not documented"

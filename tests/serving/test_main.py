@@ -1,16 +1,28 @@
 """The real server, in processes of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from mainstay.errors import Misconfigured, Refused, Unavailable
+from mainstay.ledger.facts import Entry
+from mainstay.ledger.kinds import SPLITS
+from mainstay.scoring.bundle import Bundle
+from mainstay.serving.main import listen, serve
+from mainstay.serving.worker import arms_of
+from mainstay.settings import Settings
+from mainstay.wiring import platform
 
 START = """
 import sys
@@ -28,13 +40,11 @@ serve(Settings(home=Path(sys.argv[1])), "tiny", "127.0.0.1", 0, int(sys.argv[2])
 @contextmanager
 def running(home: Path, workers: int) -> "Iterator[tuple[subprocess.Popen[str], str, str]]":
     """A server, its address and the line it printed. It is ended with SIGTERM, and must then end well."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # noqa: TID251
     server = subprocess.Popen(
         [sys.executable, "-c", START, str(home), str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
     )
     assert server.stdout is not None
     try:
@@ -48,11 +58,114 @@ def running(home: Path, workers: int) -> "Iterator[tuple[subprocess.Popen[str], 
     assert server.returncode == 0, errors
 
 
-def test_a_server_starts_answers_and_ends_well(home: Path, row: dict[str, Any]) -> None:
-    with running(home, 1) as (_, address, line):
+def test_a_server_starts_answers_and_ends_what_it_began(home: Path, row: dict[str, Any]) -> None:
+    with running(home, 1) as (server, address, line), httpx.Client(base_url=address) as client:
         assert line == f"{address} serves tiny@1.0.0\n"
-        answer = httpx.post(f"{address}/predict", json={"features": row}).json()
-        assert answer["version"] == "1.0.0"
-        assert answer["decision"] in ("Yes", "No")
+        answer = client.post("/predict", json={"features": row})
+        assert answer.json()["version"] == "1.0.0"
+        assert "server" not in answer.headers
         # The policy is that of the configuration which the split names.
-        assert httpx.post(f"{address}/predict", json={"features": row | {"plan": "gold"}}).status_code == 422
+        assert client.post("/predict", json={"features": row | {"plan": "gold"}}).status_code == 422
+        # The body of an answer does not wait until its headers are acknowledged.
+        taken = sorted(client.post("/predict", json={"features": row}).elapsed for _ in range(20))
+        assert taken[10] < timedelta(milliseconds=30)
+
+        def body() -> Iterator[bytes]:
+            yield b'{"features": {"age": 40, '
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(f"{address}/health")
+            yield b'"plan": "basic"}}'
+
+        answer = client.post("/predict", content=body(), headers={"content-type": "application/json"})
+        assert answer.status_code == 200
+
+
+def test_workers_share_a_socket_sum_their_metrics_and_are_replaced(home: Path, row: dict[str, Any]) -> None:
+    with running(home, 2) as (server, address, line):
+        assert line == f"{address} serves tiny@1.0.0\n"
+        # A connection for each: the kernel gives connections to workers, not requests.
+        for _ in range(40):
+            assert httpx.post(f"{address}/predict", json={"features": row}).status_code == 200
+        text = httpx.get(f"{address}/metrics").text
+        assert 'mainstay_requests_total{route="/predict",status="200",version="1.0.0"} 40.0' in text
+        assert 'mainstay_arm_loads_total{outcome="loaded",version="1.0.0"} 2.0' in text
+        assert "mainstay_split_number 1.0" in text
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+        before = children.read_text().split()
+        assert len(before) == 2
+        os.kill(int(before[0]), signal.SIGKILL)
+        until = time.monotonic() + 8
+        while time.monotonic() < until and (len(now := children.read_text().split()) < 2 or before[0] in now):
+            time.sleep(0.05)
+        assert len(now) == 2
+        assert httpx.post(f"{address}/predict", json={"features": row}).status_code == 200
+    assert list((home / "metrics").iterdir()) == []
+
+
+def test_a_world_in_which_nothing_can_be_served_is_told_before_a_worker_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(Unavailable, match="the home cannot be made"):
+        serve(Settings(home=tmp_path / "file" / "home"), "tiny", "127.0.0.1", 0, 2, True, print)
+    (tmp_path / "metrics").write_text("no directory")
+    with pytest.raises(Unavailable, match="while making a place for metrics"):
+        serve(Settings(home=tmp_path), "tiny", "127.0.0.1", 0, 2, True, print)
+    with pytest.raises(Misconfigured):
+        serve(Settings(home=tmp_path, ledger="nonsense://"), "tiny", "127.0.0.1", 0, 2, True, print)
+
+
+def test_a_server_waits_for_the_first_release_and_hears_of_it(home: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    with running(fresh, 1) as (_, address, line):
+        assert "is up, and not ready: no version is live yet" in line
+        assert httpx.get(f"{address}/health").status_code == 503
+        for part in ("keys", "blobs"):
+            shutil.copytree(home / part, fresh / part)
+        opened = platform(Settings(home=home))
+        released = opened.ledger.latest("tiny", SPLITS, "tiny")
+        opened.ledger.close()
+        assert released is not None
+        with platform(Settings(home=fresh)).ledger as ledger:
+            ledger.write("tiny", Entry(SPLITS, "tiny", released.body), at=released.at, actor="ada", reason="the first")
+        until = time.monotonic() + 3
+        while time.monotonic() < until and not httpx.get(f"{address}/health").json()["ready"]:
+            time.sleep(0.05)
+        assert httpx.get(f"{address}/health").json()["version"] == "1.0.0"
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(Unavailable, match="in use: choose another port with --port"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("no such host", 8000)])
+def test_an_address_that_cannot_be_is_misconfigured(host: str, port: int) -> None:
+    with pytest.raises(Misconfigured):
+        listen(host, port)
+
+
+def test_without_open_nothing_is_started(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="there are no API keys"):
+        serve(Settings(home=tmp_path / "home"), "tiny", "127.0.0.1", 0, 1, False, print)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_version_that_was_tampered_with_is_not_served(home: Path, tiny_bundle: Bundle) -> None:
+    model = home / "blobs" / "versions" / "tiny" / "1.0.0" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    opened = platform(Settings(home=home))
+    with opened.ledger:
+        arms = arms_of(opened, "tiny")
+        arms.refresh(0.0)
+    assert arms.live is None
+    assert "model.onnx was changed after it was signed" in (arms.health().reason or "")
+    assert str(home) not in (arms.health().reason or "")
+
+
+def test_serving_imports_nothing_that_trains() -> None:
+    heavy = {"mlflow", "feast", "sklearn", "scipy", "optuna", "pandas", "pyarrow", "duckdb", "lightgbm", "onnx"}
+    rooms = {"data", "training", "quality", "monitoring", "incidents", "journeys", "measures"}
+    asked = "import sys, mainstay.serving.main, mainstay.serving.worker; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert set(found.stdout.split()) & (heavy | {f"mainstay.{room}" for room in rooms}) == set()

@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer._click.exceptions import (
+    ClickException,
+    UsageError,
+)  # Typer brings a click of its own, and no other name for these
 
 from mainstay.errors import Conflict, MainstayError, Misconfigured, NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
@@ -40,7 +43,7 @@ def exit_code(error: BaseException) -> int:
     """What an error means to a script: 2 bad use or input, 3 the world is down, 70 a defect of Mainstay."""
     if isinstance(error, Unavailable):
         return WORLD_DOWN
-    if isinstance(error, Refused | NotFound | Conflict | Misconfigured | click.UsageError):
+    if isinstance(error, Refused | NotFound | Conflict | Misconfigured | UsageError):
         return BAD_USE
     if isinstance(error, OSError) and error.errno in _DISK:
         return WORLD_DOWN
@@ -51,7 +54,7 @@ def as_error(error: BaseException) -> dict[str, str]:
     """An error as `--json` shows it: kind, message, place."""
     if isinstance(error, MainstayError):
         return {"kind": type(error).__name__, "message": error.message, "place": error.place}
-    if isinstance(error, click.ClickException):
+    if isinstance(error, ClickException):
         return {"kind": "BadUsage", "message": error.format_message(), "place": "command line"}
     if isinstance(error, OSError) and error.errno in _DISK:
         return {"kind": "Unavailable", "message": _DISK[error.errno], "place": str(error.filename or "")}
@@ -63,9 +66,9 @@ def guarded(command: Callable[[], Any], arguments: Sequence[str]) -> int:
     """Run a command; what comes out becomes an exit code, one sentence on stderr, and one object with --json."""
     try:
         code = command()
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         return ended.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
@@ -86,7 +89,7 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
     if code == DEFECT:
         traceback.print_exception(error)
         say(f"a defect in Mainstay, not a verdict: {place}{said['message']}")
-    elif isinstance(error, click.UsageError):
+    elif isinstance(error, UsageError):
         error.show(sys.stderr)
     else:
         say(f"{place}{said['message']}")

@@ -18,7 +18,7 @@ from rich.text import Text
 from mainstay.cli import show
 from mainstay.cli.door import BAD_USE, PASSED, WORLD_DOWN, AsJson, UseCaseFile, open_platform, show_json
 from mainstay.data.infer import render
-from mainstay.data.source import read
+from mainstay.data.source import read_any
 from mainstay.errors import MainstayError, Refused, Unavailable
 from mainstay.settings import read_settings
 from mainstay.usecase_file import find, json_schema, load, loads
@@ -48,7 +48,7 @@ def init(
     written = out / "mainstay.yaml"
     if written.exists():
         raise Refused("it is there already; move it away or choose another --out", str(written))
-    table = read(str(file), Path.cwd())
+    table = read_any(str(file), Path.cwd())
     name = re.sub(r"[^a-z0-9_-]+", "_", file.name.partition(".")[0].casefold()).strip("_-") or "data"
     name = name if name[0].isalpha() else f"data_{name}"
     text = render(name[:63], _relative(file, out), table, target)

@@ -41,6 +41,7 @@ class Narrator:
         self._trials = trials
         self._task: TaskID | None = None
         self._quiet = quiet
+        self._tried: list[Trial] = []
 
     def __call__(self, noun: Any) -> None:
         match noun:
@@ -55,6 +56,7 @@ class Narrator:
             case DatasetVersion():
                 show.line(f"dataset {noun.id}: {noun.rows:,} rows, {noun.quarantined:,} quarantined")
             case Candidate():
+                show.trials_table(self._tried)
                 scores = {"out of fold": noun.cross_validated, "holdout": noun.holdout}
                 show.scores_table(f"Candidate {short(noun.id)}", scores)
                 show.line(f"candidate {noun.id} (run {noun.run})")
@@ -65,6 +67,7 @@ class Narrator:
         if self._task is None:
             self._bar.start()
             self._task = self._bar.add_task("trials", total=self._trials)
+        self._tried.append(trial)
         self._bar.update(self._task, advance=1, description=f"trial {trial.number + 1}: {trial.estimator}")
         if self._bar.finished:
             self.close()

@@ -36,7 +36,7 @@ def predict(
     use_case_file: UseCaseFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Score one request, or {"rows": [request, …]}, with what is live, without a server."""
+    """Score one request, or a batch of them under `rows`, with what is live, without a server."""
     use_case, _ = open_use_case(use_case_file)
     body = _read(file)
     platform = open_platform()

@@ -1,7 +1,7 @@
 """How results look to people: tables on stdout, progress on stderr."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mainstay.digests import short
-from mainstay.nouns import DatasetVersion, Estimate, ModelVersion
+from mainstay.measures.rates import mean
+from mainstay.nouns import DatasetVersion, Estimate, ModelVersion, Value
+from mainstay.training.tune import Trial
 from mainstay.verdicts import Check, Outcome, Verdict
 
 _COLOURS = {Outcome.PASS: "green", Outcome.QUIET: "cyan", Outcome.INCONCLUSIVE: "yellow", Outcome.FAIL: "red"}
@@ -70,6 +72,26 @@ def scores_table(title: str, scores: Mapping[str, Mapping[str, Estimate]]) -> No
     for metric in dict.fromkeys(metric for estimates in scores.values() for metric in estimates):
         table.add_row(metric, *(interval(estimates.get(metric)) for estimates in scores.values()))
     _print(table)
+
+
+def trials_table(trials: Sequence[Trial]) -> None:
+    """The best trial of each estimator, over its folds with the interval of their mean; the one chosen comes first."""
+    best: dict[str, Trial] = {}
+    for trial in sorted(trials, key=lambda each: each.log_loss):
+        best.setdefault(trial.estimator, trial)
+    table = Table(title=f"{len(trials)} trials, the best of each estimator", title_justify="left")
+    for column in ("estimator", "trials", "log loss a fold", "ROC AUC a fold", "parameters"):
+        table.add_column(column, overflow="fold")
+    for name, trial in best.items():
+        count = sum(each.estimator == name for each in trials)
+        folds = (interval(mean(trial.folds[metric])) for metric in ("log_loss", "roc_auc"))
+        parameters = ", ".join(f"{key} {_number(value)}" for key, value in trial.parameters.items())
+        table.add_row(name, str(count), *folds, parameters)
+    _print(table)
+
+
+def _number(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def datasets_table(datasets: Iterable[tuple[str, DatasetVersion]]) -> None:

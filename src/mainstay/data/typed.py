@@ -143,7 +143,8 @@ def _instant(text: str) -> int | None:
         return None
     try:
         at = datetime.fromisoformat(text.upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
-        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+        known = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)  # OverflowError outside years 1 to 9999
+        return (known - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 

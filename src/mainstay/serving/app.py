@@ -165,10 +165,8 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         rejected = Rejected(405, f"this route takes {headers.get('Allow', 'another method')}", headers=headers)
-    elif error.status_code == HTTPStatus.NOT_FOUND:
+    else:  # the router raises these two, and nothing else raises any
         rejected = Rejected(404, "there is no such route; /openapi.json lists those there are")
-    else:
-        raise error
     return problem_response(rejected, request.state.trace_id)
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from mainstay.errors import Misconfigured, Refused, Unavailable
+from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
 from mainstay.serving.arms import Health
 from mainstay.serving.guard import check_access
 from mainstay.serving.worker import DRAIN, Work, serve_socket
 from mainstay.settings import Settings
+from mainstay.wiring import platform
 
 BACKLOG = 2048
 LOOK = 0.2
@@ -43,6 +44,7 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
         if workers == 1:
             serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health))
         else:
+            platform(settings)  # settings that can never work are told here, once, and not by every worker
             directory = _metrics_directory(settings, address)
             try:
                 _Workers(settings, use_case, listener, directory, say).run(workers, address)
@@ -53,22 +55,29 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises as `serve`."""
     place = f"{host}:{port}"
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, because asyncio turns Nagle's algorithm off only then: the body of an answer would wait
+    # 40 ms for the client to acknowledge the headers.
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OverflowError as error:
-        raise Misconfigured("a port is a number from 0 to 65535", place) from error
-    except socket.gaierror as error:
-        raise Misconfigured("this host has no address: use 127.0.0.1, or 0.0.0.0 for every network", place) from error
-    except PermissionError as error:
-        raise Refused("this user may not listen there: choose a port above 1023", place) from error
-    except OSError as error:
-        words = (error.strerror or str(error)).lower()
-        raise Unavailable(f"{words}: choose another port with --port, or 0 for any that is free", place) from error
-    # Connections inherit it. asyncio sets it itself only on sockets that name their protocol; without it the body of
-    # an answer waits 40 ms for the client's acknowledgement of the headers.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise _refusal(error, place) from error
     return listener
+
+
+def _refusal(error: OSError | OverflowError, place: str) -> MainstayError:
+    match error:
+        case OverflowError():
+            return Misconfigured("a port is a number from 0 to 65535", place)
+        case socket.gaierror():
+            return Misconfigured("this host has no address: use 127.0.0.1, or 0.0.0.0 for every network", place)
+        case PermissionError():
+            return Refused("this user may not listen there: choose a port above 1023", place)
+    words = (error.strerror or str(error)).lower()
+    return Unavailable(f"{words}: choose another port with --port, or 0 for any that is free", place)
 
 
 def _address(listener: socket.socket) -> str:

@@ -1,6 +1,6 @@
 """Which estimator, with which parameters: a search by Optuna over cross-validated log loss."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def search(use_case: UseCase, train: Frame, on_trial: Callable[[Trial], None]) -
     encoded = encode_folds(use_case, train, made)
     study = _study(recipe)
     trials: list[Trial] = []
-    best, best_raw = None, np.empty(0)
+    best_raw = np.empty(0)
     for number in range(recipe.trials):
         asked = study.ask()
         estimator, parameters = _drawn(asked, recipe)
@@ -61,12 +61,14 @@ def search(use_case: UseCase, train: Frame, on_trial: Callable[[Trial], None]) -
         trial = Trial(number, estimator, parameters, scores, float(np.mean(scores["log_loss"])))
         study.tell(asked, trial.log_loss)
         trials.append(trial)
-        if best is None or trial.log_loss < best.log_loss:
-            best, best_raw = trial, raw
+        if _least(trials) is trial:
+            best_raw = raw
         on_trial(trial)
-    if best is None:
-        raise ValueError("a search needs at least one trial")
-    return Best(best, best_raw, made, tuple(trials))
+    return Best(_least(trials), best_raw, made, tuple(trials))
+
+
+def _least(trials: Sequence[Trial]) -> Trial:
+    return min(trials, key=lambda trial: trial.log_loss)
 
 
 def _study(recipe: Recipe) -> Any:
