@@ -79,6 +79,7 @@ def test_unquoted_yes_and_no_are_words_as_people_expect() -> None:
         ("margins: {errors: 0.005", "margins: {errors: 0", "plan.margins.errors: input should be greater than 0"),
         ("values: [Female, Male]", "values: [Female, Female]", "contract.columns.gender: a value is listed twice"),
         ("monitors:", "monitors: [", "not YAML"),
+        ("    observed_at: {", "    __held_out__: {", "names between double underscores are kept"),
         ('values: ["No", "Yes"], nullable', "nullable", "a label has exactly two classes"),
     ],
 )

@@ -1,6 +1,7 @@
 """Names made from content: canonical JSON, digests, the hash that assigns and the ids that sort by time."""
 
 import hashlib
+import re
 import secrets
 import unicodedata
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import rfc8785
 
 Purpose = Literal["holdout", "assign"]
+_HEX_ID = re.compile(r"([a-z]+_)?([0-9a-f]{32,64})")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -30,9 +32,9 @@ def digest(value: Any) -> str:
 
 
 def short(identifier: str) -> str:
-    """An id or digest as people are shown it: its prefix, if it has one, and 12 hex digits."""
-    prefix, mark, rest = identifier.rpartition("_")
-    return f"{prefix}{mark}{rest[:12]}"
+    """An id or digest as people are shown it: its prefix, if it has one, and 12 hex digits. Other names stay whole."""
+    found = _HEX_ID.fullmatch(identifier)
+    return (found[1] or "") + found[2][:12] if found else identifier
 
 
 def unit_interval(purpose: Purpose, salt: str, text: str) -> float:

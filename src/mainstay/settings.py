@@ -44,8 +44,9 @@ class Settings(BaseSettings):
         return self.home / "keys"
 
     def _database(self, name: str) -> str:
-        # An absolute path is a fourth slash. Quoted as in file://, since SQLAlchemy unquotes it and stops at a `?`.
-        return (self.home.absolute() / name).as_uri().replace("file://", "sqlite:///", 1)
+        # SQLAlchemy unquotes the path, and takes what follows a `?` for options; nothing else in it means anything.
+        path = str(self.home.absolute() / name).replace("%", "%25").replace("?", "%3F")
+        return f"sqlite:///{path}"
 
     def clock(self) -> datetime:
         """The time, UTC: the simulated one where there is one."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mainstay.digests import digest
 from mainstay.errors import Refused
@@ -17,10 +17,16 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _not_reserved(name: str) -> str:
+    if name.startswith("__") and name.endswith("__"):
+        raise ValueError(f"`{name}`: names between double underscores are kept for Mainstay's own columns")
+    return name
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Values = tuple[Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float)], ...]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_reserved)]
 Metric = Literal[
     "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "profit",
     "accuracy", "precision", "recall", "f1",

@@ -209,6 +209,10 @@ def test_the_digest_does_not_see_how_zero_and_nothing_are_written() -> None:
     none = pa.table({"a": pa.array([9.0, 1.0], mask=np.array([True, False]))})
     assert content_digest(none) == content_digest(pa.table({"a": [None, 1.0]}))
     assert content_digest(none) != content_digest(zero)
+    offsets, texts = pa.array([0, 6, 7], pa.int32()).buffers()[1], pa.py_buffer(b"hiddenx")
+    hiding = pa.StringArray.from_buffers(2, offsets, texts, pa.py_buffer(b"\x02"), 1)
+    assert hiding.to_pylist() == [None, "x"]
+    assert content_digest(pa.table({"a": hiding})) == content_digest(pa.table({"a": [None, "x"]}))
 
 
 def test_the_telco_file_freezes_with_the_holdout_of_its_raw_names(

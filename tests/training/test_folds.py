@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from mainstay.errors import Refused
 from mainstay.scoring.frame import Frame
@@ -92,6 +93,18 @@ def test_a_name_that_only_held_out_rows_could_explain_helps_nobody(
     raw = out_of_fold(encode_folds(gym, frame, folds(frame, 3, seed=7)), estimator, parameters, 7)
     for _, judged in folds(frame, 3, seed=7):
         assert np.ptp(raw[judged]) < 0.05
+
+
+def test_the_threads_of_the_linear_algebra_change_no_digit(gym: UseCase, members: Callable[..., Frame]) -> None:
+    frame = members(1000)
+    towns = np.array([f"town {n % 50}" for n in range(1000)], dtype=object)  # wide enough to be shared by threads
+    frame = replace(frame, columns={**frame.columns, "town": towns})
+    encoded = encode_folds(gym, frame, folds(frame, 2, seed=7))
+    said = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            said.append(out_of_fold(encoded, "logistic", {"C": 1.0}, 7))
+    np.testing.assert_array_equal(*said)
 
 
 def test_probabilities_stand_at_the_places_of_their_rows(gym: UseCase, members: Callable[..., Frame]) -> None:

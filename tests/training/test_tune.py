@@ -33,6 +33,17 @@ def test_the_scores_of_a_trial_are_those_of_its_folds(best: Best, parts: Parts) 
     assert all(len(values) == 3 for values in best.trial.folds.values())
 
 
+def test_the_probabilities_are_those_of_the_best_trial_and_not_of_the_last(
+    recipe: Callable[..., UseCase], members: Callable[..., Frame]
+) -> None:
+    frame = members(300)
+    found = [search(recipe(seed=seed), frame, lambda trial: None) for seed in (7, 8, 9)]
+    assert any(best.trial is not best.trials[-1] for best in found)
+    for best in found:
+        said = [log_loss(frame.labels[judged], best.raw[judged]).value for _, judged in best.folds]
+        assert tuple(said) == best.trial.folds["log_loss"]
+
+
 def test_the_same_seed_searches_alike_and_another_seed_otherwise(
     recipe: Callable[..., UseCase], members: Callable[..., Frame]
 ) -> None:

@@ -62,7 +62,7 @@ def held_out(table: pa.Table, use_case: UseCase, holdout: Holdout) -> Mask:
     if times is not None:
         if holdout.cut is None:
             return np.zeros(table.num_rows, dtype=np.bool_)
-        return np.asarray(times > instant64(holdout.cut))
+        return np.asarray(times >= instant64(holdout.cut))
     texts = text_of(table[use_case.entity]) if use_case.entity else _row_texts(table, use_case.label.column)
     coded = texts.dictionary_encode()
     below = [unit_interval("holdout", holdout.salt, text) < holdout.share for text in coded.dictionary.to_pylist()]
