@@ -139,10 +139,10 @@ def test_an_input_that_bends_back_is_seen_too(
 def test_a_value_or_a_column_that_training_never_saw_scores_the_base_rate(gym: UseCase, parts: Parts) -> None:
     train, asked = parts.train, parts.holdout
     strange = replace(asked, columns={**asked.columns, "town": np.full(len(asked), "Rome", dtype=object)})
-    town = inputs_of(gym)[3]
+    town, nowhere = inputs_of(gym)[3], np.array(None, dtype=object)
     assert single_feature_auc(town, Parts(train, strange)).value == 0.5
-    left = replace(train, columns={**train.columns, "town": np.where(train.labels, None, "Ulm")})
-    gone = replace(asked, columns={**asked.columns, "town": np.where(asked.labels, None, "Rome")})
+    left = replace(train, columns={**train.columns, "town": np.where(train.labels, nowhere, "Ulm")})
+    gone = replace(asked, columns={**asked.columns, "town": np.where(asked.labels, nowhere, "Rome")})
     assert single_feature_auc(town, Parts(left, gone)).value == 1
     empty = replace(train, columns={**train.columns, "balance": np.full(len(train), np.nan)})
     assert 0.4 < single_feature_auc(inputs_of(gym)[1], Parts(empty, asked)).value < 0.7

@@ -11,6 +11,7 @@ import typer
 from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, say, show_json
 from mainstay.digests import new_id
 from mainstay.errors import NotFound, Refused, Unavailable
+from mainstay.serving.guard import parse_json
 from mainstay.serving.main import serve as serve_http
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, problem
@@ -65,11 +66,10 @@ def predict(
 
 def _read(file: str) -> Any:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        return json.loads(text)
+        return parse_json(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except Rejected as rejected:
+        raise Refused(f'{rejected.detail}; write {{"features": {{…}}}}', file) from rejected
     except FileNotFoundError as error:
         raise NotFound("no such file", file) from error
-    except ValueError as error:
-        raise Refused(f'not JSON ({error}); write {{"features": {{…}}}}', file) from error
     except OSError as error:
         raise Unavailable(f"cannot be read ({error.strerror})", file) from error
