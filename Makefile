@@ -24,7 +24,6 @@ setup: $(READY) ## build .venv from the locked requirements
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Mainstay needs Python 3.11, 3.12 or 3.13: none was found on the PATH" >&2; exit 2; }
 	@echo "Building .venv with $(PYTHON): about a minute, and about 1 GB" >&2
-	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

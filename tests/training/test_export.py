@@ -133,7 +133,7 @@ use_case, parts = loads(GYM), halved(draw_members(450))
 fitted = finish(search(use_case, parts.train, lambda trial: None), parts.train, use_case)
 for name, data in to_onnx(fitted, parts, use_case).files.items():
     print(name, hashlib.sha256(data).hexdigest())
-"""
+"""  # the same lines as in `made`
 
 
 def test_another_process_makes_the_same_bytes(

@@ -104,7 +104,7 @@ def test_the_threads_of_the_linear_algebra_change_no_digit(gym: UseCase, members
     for threads in (1, 2):
         with threadpool_limits(limits=threads):
             said.append(out_of_fold(encoded, "logistic", {"C": 1.0}, 7))
-    np.testing.assert_array_equal(*said)
+    np.testing.assert_array_equal(said[0], said[1])
 
 
 def test_probabilities_stand_at_the_places_of_their_rows(gym: UseCase, members: Callable[..., Frame]) -> None:

@@ -81,4 +81,5 @@ def test_the_graph_is_one_float_tensor_in_and_names_no_release(name: str) -> Non
     onnx.checker.check_model(made)
     assert [each.name for each in made.graph.input] == ["rows"]
     assert (made.graph.name, made.producer_name, made.producer_version, made.doc_string) == ("mainstay", "", "", "")
-    assert {each.domain: each.version for each in made.opset_import}["ai.onnx.ml"] <= 3
+    domains = [each.domain for each in made.opset_import]
+    assert domains == sorted(domains)  # the converter leaves them in the order of a set, another in each process

@@ -27,6 +27,9 @@ def onnx_graph(model: Any, places: int) -> bytes:
         options={id(model): {"zipmap": False}},
         target_opset=OPSETS,
     )
+    opsets = sorted(made.opset_import, key=lambda opset: opset.domain)  # theirs is the order of a set of strings
+    made.ClearField("opset_import")
+    made.opset_import.extend(opsets)
     for field in ("producer_name", "producer_version", "domain", "doc_string"):
         made.ClearField(field)
     return bytes(made.SerializeToString(deterministic=True))
