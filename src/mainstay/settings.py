@@ -13,7 +13,7 @@ from mainstay.nouns import Instant
 class Settings(BaseSettings):
     """Where things are kept. Everything has an embedded default under `home`."""
 
-    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MAINSTAY_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".mainstay"), description="the directory of all state")
     ledger: str = Field("", description="SQLite or PostgreSQL URL of the ledger; `ledger.db` in the home by default")
@@ -60,4 +60,5 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "MAINSTAY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise Misconfigured(f"{first['msg']}, not {first['input']!r}", name) from error
+        wanted = "a time with its zone, as in 2026-01-01T00:00:00Z" if name == "MAINSTAY_NOW" else first["msg"]
+        raise Misconfigured(f"{wanted}, not {first['input']!r}", name) from error

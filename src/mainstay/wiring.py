@@ -15,7 +15,7 @@ from mainstay.adapters.signing import (
     public_keys,
     signer_from,
 )
-from mainstay.errors import Refused, Unavailable
+from mainstay.errors import Misconfigured, Refused, Unavailable
 from mainstay.ledger.facts import Ledger
 from mainstay.settings import Settings
 
@@ -44,11 +44,17 @@ class Platform:
 
 
 def platform(settings: Settings) -> Platform:
-    """The platform these settings describe. Unavailable if the home cannot be made; nothing else is touched yet."""
+    """The platform these settings describe. Nothing but the home is touched yet.
+
+    Misconfigured where the home cannot be a directory, Unavailable where it cannot be made.
+    """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Misconfigured("a file is in the way; MAINSTAY_HOME names a directory", str(settings.home)) from error
     except OSError as error:
-        raise Unavailable(f"the home cannot be made ({error.strerror})", str(settings.home)) from error
+        words = (error.strerror or str(error)).lower()
+        raise Unavailable(f"the home cannot be made ({words})", str(settings.home)) from error
     return Platform(settings, Ledger(settings.ledger_url), blobs_from(settings.blobs_url))
 
 

@@ -65,6 +65,8 @@ def list_(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
     facts = open_platform().ledger.latest_of_each(use_case.name, DATASETS)
     if as_json:
         show_json({"datasets": [{**encode(fact.body), "at": rfc3339(fact.at)} for fact in facts]})
+    elif not facts:
+        show.line(f"no dataset of {use_case.name} yet; `mainstay data freeze` makes one")
     else:
         show.datasets_table((f"{fact.at:%Y-%m-%d %H:%M:%S}", fact.body) for fact in facts)
     return 0

@@ -6,16 +6,15 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import (
-    ClickException,
-    UsageError,
-)  # Typer brings a click of its own, and no other name for these
+from typer._click.exceptions import UsageError  # Typer brings a click of its own, and no other name for this
 
 from mainstay.errors import Conflict, MainstayError, Misconfigured, NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
@@ -26,6 +25,8 @@ from mainstay.verdicts import Outcome
 from mainstay.wiring import Platform, platform
 
 PASSED, NOT_PASSED, BAD_USE, WORLD_DOWN, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+CLOSED = 141
+"""Whoever read our output closed it (128 + SIGPIPE, as shells have it): how it would have ended is not known."""
 
 UseCaseFile = Annotated[
     Path | None,
@@ -37,54 +38,67 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Ov
 Source = Annotated[str | None, typer.Option("--source", metavar="URL", help="Overrides the use case's source.")]
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "read-only disk"}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def exit_code(error: BaseException) -> int:
     """What an error means to a script: 2 bad use or input, 3 the world is down, 70 a defect of Mainstay."""
     if isinstance(error, Unavailable):
         return WORLD_DOWN
-    if isinstance(error, Refused | NotFound | Conflict | Misconfigured | UsageError):
+    if isinstance(error, Refused | NotFound | Conflict | Misconfigured | UsageError) or absent_package(error):
         return BAD_USE
     if isinstance(error, OSError) and error.errno in _DISK:
         return WORLD_DOWN
-    return DEFECT
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else DEFECT
+
+
+def absent_package(error: BaseException) -> str | None:
+    """What to install, where an error says that somebody else's package is not here: serving does without many."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.partition(".")[0] == "mainstay":
+        return None
+    return f"this needs the package {error.name.partition('.')[0]}: pip install 'mainstay[training]'"
 
 
 def as_error(error: BaseException) -> dict[str, str]:
     """An error as `--json` shows it: kind, message, place."""
     if isinstance(error, MainstayError):
         return {"kind": type(error).__name__, "message": error.message, "place": error.place}
-    if isinstance(error, ClickException):
+    if isinstance(error, UsageError):
         return {"kind": "BadUsage", "message": error.format_message(), "place": "command line"}
     if isinstance(error, OSError) and error.errno in _DISK:
         return {"kind": "Unavailable", "message": _DISK[error.errno], "place": str(error.filename or "")}
+    if missing := absent_package(error):
+        return {"kind": "Misconfigured", "message": missing, "place": ""}
+    if isinstance(error, KeyboardInterrupt):
+        return {"kind": "Interrupted", "message": "interrupted", "place": ""}
     last = traceback.extract_tb(error.__traceback__)[-1]
     return {"kind": "Defect", "message": type(error).__name__, "place": f"{Path(last.filename).name}:{last.lineno}"}
 
 
-def guarded(command: Callable[[], Any], arguments: Sequence[str]) -> int:
-    """Run a command; what comes out becomes an exit code, one sentence on stderr, and one object with --json."""
+def guarded(command: Callable[[], Any], arguments: Sequence[str], so_far: Mapping[str, Any] = _NOTHING) -> int:
+    """Run a command; what comes out becomes an exit code, one sentence on stderr, and one object with --json.
+
+    That object holds `so_far` where the error that ends the command brings no account of its own.
+    """
     try:
         code = command()
     except typer.Exit as ended:
         return ended.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        say("interrupted")
-        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has closed it: point stdout elsewhere, so that flushing at exit does not fail again.
+        # Point stdout elsewhere, so that flushing it at exit does not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PASSED
-    except Exception as error:  # noqa: BLE001  (the outermost door: nothing may read as a verdict)
-        return _report(error, arguments)
+        return CLOSED
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the outermost door: nothing may read as a verdict)
+        return _report(error, arguments, so_far)
     return code if isinstance(code, int) else PASSED
 
 
-def _report(error: Exception, arguments: Sequence[str]) -> int:
+def _report(error: BaseException, arguments: Sequence[str], so_far: Mapping[str, Any]) -> int:
     code = exit_code(error)
     said = as_error(error)
-    if "--json" in arguments:
-        show_json({**getattr(error, "so_far", {}), "error": said})
+    with suppress(OSError):  # the disk that stdout is on may be what is full; the exit code still tells
+        if "--json" in arguments:
+            show_json({**getattr(error, "so_far", so_far), "error": said})
     place = f"{said['place']}: " if said["place"] else ""
     if code == DEFECT:
         traceback.print_exception(error)

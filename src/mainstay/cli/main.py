@@ -1,14 +1,14 @@
 """The `mainstay` command: one file per group of commands, one door for every error."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mainstay.cli.door import guarded
+from mainstay.cli.door import absent_package, guarded
 
 COMMANDS = {
     "init": "mainstay.cli.project:init",
@@ -26,6 +26,12 @@ COMMANDS = {
 }
 """Where each command is. Only the one that is called is imported, so that serving never pays for training."""
 
+UNREACHED = {
+    "use_case": None, "dataset": None, "run": None, "candidate": None, "version": None, "rollout": None,
+    "outcome": "INCONCLUSIVE", "stopped_at": "read", "checks": None, "cross_validated": None, "holdout": None,
+}  # fmt: skip
+"""What `release --json` says of a release that did not begin: all of its keys."""
+
 
 def application(*names: str) -> typer.Typer:
     """The application with the commands named, or with all of them where none is."""
@@ -39,12 +45,27 @@ def application(*names: str) -> typer.Typer:
     app.callback()(options)
     for name in names or COMMANDS:
         module, _, attribute = COMMANDS[name].partition(":")
-        command = getattr(import_module(module), attribute)
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            missing = absent_package(error)
+            if names or missing is None:
+                raise
+            command = _listed(f"Not here: {missing}.")
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
             app.command(name)(command)
     return app
+
+
+def _listed(words: str) -> Callable[[], None]:
+    """A command of which there is nothing but a line in the help."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = words
+    return listed
 
 
 def _version(shown: bool) -> None:
@@ -61,10 +82,14 @@ def options(
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code."""
-    called = [name for name in arguments[:1] if name in COMMANDS]
-    return guarded(
-        lambda: application(*called)(list(arguments), prog_name="mainstay", standalone_mode=False), arguments
-    )
+    return guarded(lambda: _run(list(arguments)), arguments, UNREACHED if arguments[:1] == ["release"] else {})
+
+
+def _run(arguments: list[str]) -> Any:
+    # Not Typer's own main: it swallows an interrupt, and has a closed pipe end with 1, which is a verdict here.
+    command = typer.main.get_command(application(*(name for name in arguments[:1] if name in COMMANDS)))
+    with command.make_context("mainstay", arguments) as context:
+        return command.invoke(context)
 
 
 def run() -> None:

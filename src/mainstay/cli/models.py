@@ -34,6 +34,8 @@ def list_(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
     if as_json:
         shown = [{**encode(fact.body), "at": rfc3339(fact.at), "state": state} for fact, state in rows]
         show_json({"versions": shown})
+    elif not rows:
+        show.line(f"no version of {use_case.name} yet; `mainstay release` makes one")
     else:
         show.versions_table((f"{fact.at:%Y-%m-%d %H:%M:%S}", fact.body, state) for fact, state in rows)
     return 0

@@ -17,9 +17,8 @@ from rich.text import Text
 
 from mainstay.cli import show
 from mainstay.cli.door import BAD_USE, PASSED, WORLD_DOWN, AsJson, UseCaseFile, open_platform, show_json
-from mainstay.data.infer import render
-from mainstay.data.source import read_any
 from mainstay.errors import MainstayError, Refused, Unavailable
+from mainstay.nouns import rfc3339
 from mainstay.settings import read_settings
 from mainstay.usecase_file import find, json_schema, load, loads
 from mainstay.wiring import Platform
@@ -45,6 +44,9 @@ def init(
     as_json: AsJson = False,
 ) -> int:
     """Propose a commented mainstay.yaml for rows that nobody has described yet."""
+    from mainstay.data.infer import render  # Arrow, which is not where models only serve and `doctor` is asked
+    from mainstay.data.source import read_any
+
     written = out / "mainstay.yaml"
     if written.exists():
         raise Refused("it is there already; move it away or choose another --out", str(written))
@@ -87,16 +89,14 @@ class Finding:
 
 def doctor(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
     """Check this machine, the home and the use case, one line each, and say what would mend what is wrong."""
-    settings = read_settings()
-    home = open_platform()
     found = [
         _asked("python", _python),
         _asked("packages", _packages),
-        _asked("home", lambda: _home(home)),
-        _asked("ledger", lambda: f"{home.ledger.place}, use cases: {', '.join(home.ledger.use_cases()) or 'none yet'}"),
-        _asked("blobs", lambda: f"{settings.blobs_url}, {len(home.blobs.names()):,} kept"),
-        _asked("keys", lambda: _keys(home)),
-        _asked("clock", lambda: f"simulated: {settings.now}" if settings.now else "the machine's"),
+        _asked("home", lambda: _home(open_platform())),
+        _asked("ledger", lambda: _ledger(open_platform())),
+        _asked("blobs", lambda: _blobs(open_platform())),
+        _asked("keys", lambda: _keys(open_platform())),
+        _asked("clock", _clock),
         _asked("use case", lambda: _use_case(use_case_file)),
     ]
     if as_json:
@@ -131,7 +131,9 @@ def _packages() -> str:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError as error:
-            raise Refused(f"{name} is not installed; pip install 'mainstay[training]'") from error
+            raise Refused(
+                f"{name} is not installed; pip install 'mainstay[training]' (only serving does without)"
+            ) from error
     return ", ".join(found)
 
 
@@ -141,6 +143,19 @@ def _home(home: Platform) -> str:
     if free < FREE_BYTES:
         raise Unavailable(f"only {free / 1e9:.1f} GB free; a release wants 1 GB", str(place))
     return f"{place}, {free / 1e9:.0f} GB free"
+
+
+def _ledger(home: Platform) -> str:
+    return f"{home.ledger.place}, use cases: {', '.join(home.ledger.use_cases()) or 'none yet'}"
+
+
+def _blobs(home: Platform) -> str:
+    return f"{home.settings.blobs_url}, {len(home.blobs.names()):,} kept"
+
+
+def _clock() -> str:
+    now = read_settings().now
+    return f"simulated: it is always {rfc3339(now)}" if now else "the machine's"
 
 
 def _keys(home: Platform) -> str:

@@ -12,7 +12,6 @@ from mainstay.cli.door import (
     Source,
     UseCaseFile,
     Why,
-    as_error,
     because,
     open_platform,
     open_use_case,
@@ -21,7 +20,6 @@ from mainstay.cli.door import (
     verdict_code,
 )
 from mainstay.digests import short
-from mainstay.errors import MainstayError
 from mainstay.journeys import release as journey
 from mainstay.nouns import Candidate, DatasetVersion, ModelVersion
 from mainstay.records import encode
@@ -89,9 +87,8 @@ def release(
         narrator = Narrator(use_case.recipe.trials, quiet=as_json)
         asked = because(asked, why, f"released from {use_case.source}")
         journey.release(open_platform(), use_case, asked, far, narrator)
-    except Exception as error:
-        if as_json:
-            error.so_far = release_json(far, error)  # type: ignore[attr-defined]  # the door shows it and sets the code
+    except BaseException as error:  # an interrupt too: the door shows how far it got, and sets the code
+        error.so_far = release_json(far)  # type: ignore[attr-defined]
         raise
     finally:
         if narrator is not None:
@@ -105,8 +102,8 @@ def release(
     return verdict_code(far.outcome)
 
 
-def release_json(far: journey.Release, error: Exception | None = None) -> dict[str, Any]:
-    """How far a release got, always with all keys; null where it did not get."""
+def release_json(far: journey.Release) -> dict[str, Any]:
+    """How far a release got, always with all keys; null where it did not get. What ended it is for the door to add."""
     candidate = encode(far.candidate) if far.candidate else {}
     made = encode(far.verdict) if far.verdict else {}
     return {
@@ -121,7 +118,7 @@ def release_json(far: journey.Release, error: Exception | None = None) -> dict[s
         "checks": made.get("checks"),
         "cross_validated": candidate.get("cross_validated"),
         "holdout": candidate.get("holdout"),
-        "error": as_error(error) if isinstance(error, MainstayError) else None,
+        "error": None,
     }
 
 

@@ -53,7 +53,8 @@ def predict(
     made = answers(arms.live, rows, ids, trace_id)
     if not batch and isinstance(made[0], Rejected):
         raise Refused(
-            "; ".join(f"{each.field} {each.reason}: it must be {each.expected}" for each in made[0].errors), file
+            "; ".join(f"{each.field or 'it'} {each.reason}: it must be {each.expected}" for each in made[0].errors),
+            file,
         )
     shown = [problem(each, trace_id) if isinstance(each, Rejected) else each for each in made]
     found = {"predictions": shown} if batch else shown[0]
@@ -70,6 +71,10 @@ def _read(file: str) -> Any:
     except Rejected as rejected:
         raise Refused(f'{rejected.detail}; write {{"features": {{…}}}}', file) from rejected
     except FileNotFoundError as error:
-        raise NotFound("no such file", file) from error
+        raise NotFound("there is no such file; name one with a JSON request, or - for stdin", file) from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise Refused(
+            f"{(error.strerror or '').lower()}; name a file with a JSON request, or - for stdin", file
+        ) from error
     except OSError as error:
         raise Unavailable(f"cannot be read ({error.strerror})", file) from error

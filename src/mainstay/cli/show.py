@@ -1,8 +1,9 @@
 """How results look to people: tables on stdout, progress on stderr."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -10,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mainstay.digests import short
-from mainstay.measures.rates import mean
 from mainstay.nouns import DatasetVersion, Estimate, ModelVersion, Value
-from mainstay.training.tune import Trial
 from mainstay.verdicts import Check, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from mainstay.training.tune import Trial
 
 _COLOURS = {Outcome.PASS: "green", Outcome.QUIET: "cyan", Outcome.INCONCLUSIVE: "yellow", Outcome.FAIL: "red"}
 
@@ -74,8 +76,10 @@ def scores_table(title: str, scores: Mapping[str, Mapping[str, Estimate]]) -> No
     _print(table)
 
 
-def trials_table(trials: Sequence[Trial]) -> None:
+def trials_table(trials: "Sequence[Trial]") -> None:
     """The best trial of each estimator, over its folds with the interval of their mean; the one chosen comes first."""
+    from mainstay.measures.rates import mean  # scipy, which is not where models only serve and are listed
+
     best: dict[str, Trial] = {}
     for trial in sorted(trials, key=lambda each: each.log_loss):
         best.setdefault(trial.estimator, trial)
@@ -124,8 +128,29 @@ def pairs_table(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        table.add_row(Text(name), Text(str(value)))
+        table.add_row(Text(name), Text(_words(value)))
     _print(table)
+
+
+def _words(value: Any) -> str:
+    """A JSON value as people read it: things one below the other, none of them in brackets."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "\n".join(f"{name}: {_inline(each)}" for name, each in value.items())
+    if isinstance(value, Sequence) and any(isinstance(each, Mapping) for each in value):
+        return "\n".join(_inline(each) for each in value)
+    return _inline(value)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_inline(each)}" for name, each in value.items() if each not in (None, False))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_inline(each) for each in value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _print(table: Table) -> None:

@@ -15,7 +15,7 @@ from mainstay.data.source import read
 from mainstay.data.split import split
 from mainstay.data.validate import Validated, validate
 from mainstay.digests import new_id, short
-from mainstay.errors import MainstayError, Refused
+from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.recorded import recorded
@@ -70,12 +70,18 @@ class Release:
 
 def release(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> None:
     """The whole journey. `far` says how far it got, also where an error ends it."""
+    _tracker(platform)
     dataset = ingest(platform, use_case, asked, far, tell)
     if dataset is None:
         return
+    platform.signer()  # what cannot sign is told now, not once the training is paid for
+    far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
     far.stage = "gate"
-    if identical(platform.ledger, use_case.name, candidate.id) is None:
+    if identical(platform.ledger, use_case.name, candidate.id) is not None:
+        judged = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
+        far.verdict = judged.body if judged else None
+    else:
         far.verdict = gate(platform, use_case, candidate.id, asked)
         tell(far.verdict)
         if far.verdict.outcome is not Outcome.PASS:
@@ -95,10 +101,10 @@ def check_rows(use_case: UseCase, asked: Asked, far: Release | None = None) -> V
 
 def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
     """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
-    make_keys(platform, tell)
     checked = check_rows(use_case, asked, far)
     far.verdict = checked.verdict
     tell(checked.verdict)
+    make_keys(platform, tell)
     key = platform.pseudonym_key() if needs_key(use_case) else None
     if checked.quarantine.num_rows:
         place = quarantine(checked.quarantine, use_case, platform.blobs, key)
@@ -134,7 +140,7 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
     far.stage = "train"
     code = code_version(Path(__file__).parent)
     run = new_id(platform.settings.clock())
-    tracker = Tracker(platform.settings.mlflow_url, platform.settings.clock)
+    tracker = _tracker(platform)
     given: dict[str, Value] = {
         "recipe": use_case.recipe_digest,
         "trials": use_case.recipe.trials,
@@ -155,6 +161,10 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
     far.candidate = candidate
     tell(candidate)
     return candidate
+
+
+def _tracker(platform: Platform) -> Tracker:
+    return Tracker(platform.settings.mlflow_url, platform.settings.clock)
 
 
 def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tell: Tell) -> Parts:
@@ -240,32 +250,38 @@ def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, te
     if standing is not None and champion(platform.ledger, use_case.name) is not None:
         tell(f"this is {use_case.name}@{standing.version} already: nothing changes")
         return standing
-    version = standing or _admitted(platform, use_case, candidate, asked)
+    version = standing or _admitted(platform, use_case, candidate, asked, tell)
     now = platform.settings.clock()
     go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
     _mirror(platform, use_case, version, tell)
     return version
 
 
-def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked: Asked) -> ModelVersion:
+def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked: Asked, tell: Tell) -> ModelVersion:
     verdict = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
     if verdict is None:
         raise Refused("it was not judged yet; `mainstay gate` judges it", short(candidate.id))
     run = recorded(platform.ledger, use_case.name, RUNS, candidate.run).body
     dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
-    measured = _against(platform, use_case, candidate, dataset)
+    measured = _against(platform, use_case, candidate, dataset, tell)
     admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured)
     now = platform.settings.clock()
     signer = platform.signer()
     return admit(admission, platform.ledger, platform.blobs, signer, now=now, actor=asked.actor, reason=asked.reason)
 
 
-def _against(platform: Platform, use_case: UseCase, candidate: Candidate, dataset: DatasetVersion) -> Against | None:
+def _against(
+    platform: Platform, use_case: UseCase, candidate: Candidate, dataset: DatasetVersion, tell: Tell
+) -> Against | None:
     """How the candidate differs from the champion on its holdout; None where nothing is live, or it cannot be asked."""
     live = champion(platform.ledger, use_case.name)
     if live is None:
         return None
-    _, before = load(use_case.name, live.version, platform.blobs, platform.trusted())
+    try:
+        _, before = load(use_case.name, live.version, platform.blobs, platform.trusted())
+    except (Refused, NotFound) as error:  # a champion that was tampered with must not keep its successor away
+        tell(f"{use_case.name}@{live.version}, which is live, cannot be compared with: {error}")
+        return None
     after = candidate_bundle(candidate, platform.blobs)
     columns = parts_of(platform, use_case, dataset, lambda noun: None).holdout.columns
     if not {each.name for each in before.encoder.inputs} <= columns.keys():

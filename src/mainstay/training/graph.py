@@ -69,7 +69,6 @@ def _rounded_down(line: str) -> str:
     if not line.startswith("threshold="):
         return line
     thresholds = np.array([float(word) for word in line.removeprefix("threshold=").split()])
-    with np.errstate(over="ignore"):  # 1e300 is LightGBM's way of writing "whatever is not missing"
-        nearest = thresholds.astype(np.float32)
+    nearest = thresholds.astype(np.float32)
     below = np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-math.inf)), nearest)
     return "threshold=" + " ".join(repr(float(value)) for value in below)

@@ -77,7 +77,8 @@ def copied_rows(parts: Parts, out_of_fold: NDArray[np.float64]) -> Estimate:
     chance. A copy carries the label with it. For a holdout row with label y, whose training twins (same inputs, another
     entity) have the share t of positives and the mean out-of-fold probability p, (y - p)(t - p) averages 0 among
     natural twins and p(1 - p) among copies of a single row, so its mean over all holdout rows (0 without a twin), over
-    the mean p(1 - p) of the training part, is the share of copies. Natural twins beside the one copied dilute it.
+    the mean p(1 - p) of the training part, is the share of copies. Natural twins beside the one copied dilute it. A
+    model that misses what the inputs tell lets natural twins agree a little: by its excess Brier score.
     """
     train, asked = parts.train, parts.holdout
     alike = _numbered([np.concatenate([values, asked.columns[name]]) for name, values in train.columns.items()])
