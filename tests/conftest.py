@@ -172,9 +172,11 @@ def tiny_admission(
         if written is None:
             entry = Entry(VERDICTS, candidate.id, Verdict(candidate.id, (passed,)))
             (written,) = tiny_ledger.write("tiny", entry, at=NOW, actor="ada", reason="The gates were asked.")
-        run = Run("run-1", "tiny", "ds_1", "a" * 64, 7, "logistic", {}, {"mainstay": "0.1.0", "commit": "b" * 40})
+        holdout = Holdout("tiny", 0.2)
+        code = {"mainstay": "0.1.0", "commit": "b" * 40}
+        run = Run("run-1", "tiny", "ds_1", "a" * 64, 7, "logistic", {}, code, None, holdout)
         columns = ("id", "age", "spent", "plan", "left")
-        dataset = DatasetVersion("ds_1", "tiny", 7043, columns, "c" * 64, Holdout("tiny", 0.2))
+        dataset = DatasetVersion("ds_1", "tiny", 7043, columns, "c" * 64, holdout)
         return Admission(candidate, run, dataset, written, "tiny_v1", against)
 
     return made

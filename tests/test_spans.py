@@ -36,6 +36,11 @@ def test_a_span_reads_back_as_it_was_written(milliseconds: int) -> None:
     assert span(span_text(value)) == value
 
 
+def test_a_span_has_an_end() -> None:
+    with pytest.raises(ValueError, match="longer than 36500 days"):
+        span("99999999999d")
+
+
 def test_a_rate_is_per_day() -> None:
     assert per_day("2000/day") == 2000
     assert per_day("5/second") == 432_000

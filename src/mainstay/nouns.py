@@ -111,7 +111,10 @@ class DatasetVersion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One tracked execution of a recipe on a dataset version. `tracked` is MLflow's own id, a link."""
+    """One tracked execution of a recipe on a dataset version, held out like `holdout`.
+
+    `tracked` is MLflow's own id, a link.
+    """
 
     id: str
     use_case: str
@@ -121,7 +124,8 @@ class Run:
     estimator: str
     parameters: Mapping[str, Value]
     code: Mapping[str, str]
-    tracked: str | None = None
+    tracked: str | None
+    holdout: Holdout
 
 
 @dataclass(frozen=True, slots=True)

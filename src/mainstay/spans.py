@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+LONGEST = timedelta(days=36_500)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(second|minute|hour|day|week|year)")
@@ -19,7 +20,10 @@ def span(text: object) -> timedelta:
     found = _SPAN.fullmatch(str(text).strip())
     if not found:
         raise ValueError(f"{text!r} is not a span; write a number and a unit, as in 50ms, 30s, 10m, 6h, 30d, 2w")
-    return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than {LONGEST.days} days")
+    return timedelta(seconds=seconds)
 
 
 def span_text(value: timedelta) -> str:

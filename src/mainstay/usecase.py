@@ -1,5 +1,6 @@
 """What a team writes: one `mainstay.yaml`, as frozen and checked objects. Reading the file is `usecase_file.py`."""
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,17 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def normal(text: str) -> str:
+    """A text in Unicode's NFC without white space around it: how categories are compared, in contracts and in rows."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _class(text: str) -> str:
+    if not normal(text):
+        raise ValueError("a blank is a missing value, not a category; say `nullable: true`")
+    return normal(text)
+
+
 def _not_reserved(name: str) -> str:
     if name.startswith("__") and name.endswith("__"):
         raise ValueError(f"`{name}`: names between double underscores are kept for Mainstay's own columns")
@@ -24,7 +36,8 @@ def _not_reserved(name: str) -> str:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Values = tuple[Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float)], ...]
+Class = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float), AfterValidator(_class)]
+Values = tuple[Class, ...]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_reserved)]
 Metric = Literal[
@@ -37,7 +50,7 @@ Metric = Literal[
 class Section(BaseModel):
     """One mapping of the file: frozen, and refusing keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Column(Section):
@@ -94,10 +107,10 @@ class Label(Section):
     """What is predicted, and when it can be known."""
 
     column: ColumnName
-    positive: Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float)]
+    positive: Class
     horizon: Span = timedelta(days=30)
     grace: Span = timedelta(0)
-    absent_means: str = Field("unknown", description="the class that silence means once ripe, or `unknown`")
+    absent_means: Class = Field("unknown", description="the class that silence means once ripe, or `unknown`")
     action_changes_outcome: bool = True
 
 
@@ -129,6 +142,12 @@ class Recipe(Section):
     seed: int = Field(7, ge=0, lt=2**31)
     salt: str | None = Field(None, description="of the holdout; the use case's name unless it says otherwise")
 
+    @model_validator(mode="after")
+    def _affordable(self) -> Self:
+        if self.trials < len(self.estimators):
+            raise ValueError(f"trials {self.trials} is less than the {len(self.estimators)} estimators: each needs one")
+        return self
+
 
 class Profit(Section):
     """What acting on a prediction costs and brings, in one currency."""
@@ -159,8 +178,10 @@ class Leakage(Section):
     """How much a model may know that it should not."""
 
     permuted_auc: Gate = Gate(at_most=0.55)
-    copied_rows: Gate = Gate(at_most=0.05)
+    copied_rows: Gate = Gate(at_most=0.02)
     single_feature_auc: Gate = Gate(at_most=0.95)
+    pure_bins: Gate = Field(Gate(at_most=0.05), description="share of a class's rows that one feature gives away")
+    model_auc: Gate = Field(Gate(at_most=0.98), description="of the whole model on the holdout: too good to be true")
 
 
 class Fairness(Section):
@@ -235,6 +256,8 @@ class Plan(Section):
             raise ValueError("the shares of the steps must not fall")
         if shares and shares[-1] != 1:
             raise ValueError(f"the last step must have share 1, not {shares[-1]:g}")
+        if self.deadline <= sum((step.hold for step in self.steps), timedelta(0)):
+            raise ValueError("the deadline must come after all the holds of the steps")
         return self
 
 
@@ -279,7 +302,7 @@ class UseCase(Section):
         if values is None or len(values) != 2:
             raise ValueError(f"at contract.columns.{self.label.column}.values: a label has exactly two classes")
         for place, value in (("positive", self.label.positive), ("absent_means", self.label.absent_means)):
-            if value not in values and value != "unknown":
+            if value not in values and (place, value) != ("absent_means", "unknown"):
                 raise ValueError(f"at label.{place}: `{value}` is not a class{did_you_mean(value, values)}")
         if not self.inputs:
             raise ValueError("at contract.columns: no column is left to predict from")
@@ -339,6 +362,11 @@ class UseCase(Section):
     def contract_digest(self) -> str:
         """Of what the source promises and how its rows are told apart."""
         return digest(self.model_dump(mode="json", include={"entity", "event_time", "label", "contract"}))
+
+    @property
+    def gates_digest(self) -> str:
+        """Of everything that a release verdict goes by."""
+        return digest(self.model_dump(mode="json", include={"gates", "profit", "protected"}))
 
     @property
     def recipe_digest(self) -> str:

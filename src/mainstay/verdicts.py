@@ -85,11 +85,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Every check of one subject over one window (None where time has no part)."""
+    """Every check of one subject over one window (None where time has no part).
+
+    `policy` is the digest of what was asked for and of whom, where a later step must know that it is still the same.
+    """
 
     subject: str
     checks: tuple[Check, ...]
     window: Window | None = None
+    policy: str | None = None
 
     @computed_field  # type: ignore[prop-decorator]  # mypy cannot see through pydantic's decorator on a property
     @property

@@ -61,9 +61,10 @@ def platform(settings: Settings) -> Platform:
 def make_missing_keys(settings: Settings) -> tuple[str, ...]:
     """Make the signing key and the pseudonym key where the home has none; what was made, in words."""
     made = []
-    if not settings.signing and not (settings.keys / f"{SIGNING}.key").exists():
-        made.append(f"a signing key ({make_key(settings.keys, SIGNING)})")
-    if not (settings.keys / f"{PSEUDONYM}.key").exists():
-        with suppress(Refused):  # another process was a moment faster, and one key is enough
+    with suppress(Refused):  # another process was a moment faster, and one key is enough
+        if not settings.signing and not (settings.keys / f"{SIGNING}.key").exists():
+            made.append(f"a signing key ({make_key(settings.keys, SIGNING)})")
+    with suppress(Refused):
+        if not (settings.keys / f"{PSEUDONYM}.key").exists():
             made.append(f"a pseudonym key ({make_pseudonym_key(settings.keys)})")
     return tuple(made)

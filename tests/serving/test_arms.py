@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mainstay.errors import MainstayError, Refused, Unavailable
+from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Arm, Split
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.arms import Arms, answers_with
@@ -154,13 +154,21 @@ def test_a_process_with_nothing_to_answer_takes_the_champion_without_its_broken_
     assert arms.health().status == "ok"
 
 
-def test_a_broken_champion_leaves_a_new_process_not_ready(world: "World") -> None:
-    world.bundles["1.0.0"] = Refused("it is not signed")
-    world.goes_live(Arm("1.0.0", 0.6), Arm("1.1.0", 0.4))
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (Refused("it is not signed", "tiny@1.1.0"), "1.1.0 is live and cannot be believed: it is not signed"),
+        (NotFound("there is no such version"), "1.1.0 is live and cannot be loaded: there is no such version"),
+        (Unavailable("down"), "1.1.0 is live and cannot be loaded: the store of versions cannot be reached"),
+    ],
+)
+def test_a_broken_champion_leaves_a_new_process_not_ready(world: "World", trouble: MainstayError, said: str) -> None:
+    world.bundles |= {"1.0.0": Refused("a broken challenger is the lesser trouble"), "1.1.0": trouble}
+    world.goes_live(Arm("1.1.0", 0.6), Arm("1.0.0", 0.4))
     arms = world.arms()
     arms.refresh(0.0)
     assert arms.live is None
-    assert "it is not signed" in (arms.health().reason or "")
+    assert (arms.health().status, arms.health().reason) == ("not ready", said)
 
 
 def test_while_the_ledger_is_down_the_last_split_answers(world: "World", arms: Arms) -> None:

@@ -1,17 +1,22 @@
 """What may come in."""
 
+import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from mainstay.errors import Refused
+from mainstay.nouns import Arm
+from mainstay.serving.arms import Arms
 from mainstay.serving.guard import check_access
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Client
+    from tests.serving.conftest import Client, World
 
 JSON = {"content-type": "application/json"}
 WHOLE = '{"features": {"age": 40, "plan": "basic", "spent": %s}}'
@@ -104,6 +109,115 @@ def test_a_batch_has_at_most_10000_rows(client: "Client", row: dict[str, Any]) -
     answer = client.post("/predict_batch", content=body, headers=JSON)
     assert answer.status_code == 413
     assert "10,001 rows" in answer.json()["detail"]
+
+
+SPEED = 40.0
+
+
+class Hurried(asyncio.SelectorEventLoop):
+    """An event loop whose seconds pass many times as fast, so that a long wait takes little time of the tests."""
+
+    def __init__(self) -> None:
+        class Selector(selectors.DefaultSelector):
+            def select(self, timeout: float | None = None) -> Any:
+                return super().select(timeout and timeout / SPEED)
+
+        super().__init__(Selector())
+
+    def time(self) -> float:
+        return super().time() * SPEED
+
+
+Post = Callable[..., Coroutine[Any, Any, httpx.Response]]
+
+
+def hurried(client: "Client", asking: Callable[[Post], Awaitable[None]]) -> None:
+    """Run clients of the app side by side, in an event loop that hurries."""
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://tiny", headers=JSON) as many:
+            await asking(many.post)
+
+    with asyncio.Runner(loop_factory=Hurried) as runner:
+        runner.run(run())
+
+
+async def slowly(begun: bytes, pause: float) -> AsyncIterator[bytes]:
+    """A body that begins, and of which then a byte comes after every pause (in seconds), for two minutes."""
+    yield begun
+    for _ in range(int(120 / pause)):
+        await asyncio.sleep(pause)
+        yield b" "
+
+
+def test_clients_that_never_send_their_batch_keep_nobody_waiting(client: "Client", row: dict[str, Any]) -> None:
+    async def asking(post: Post) -> None:
+        slow = [asyncio.create_task(post("/predict_batch", content=slowly(b"{", 119))) for _ in range(50)]
+        await asyncio.sleep(1)
+        answer = await post("/predict_batch", json={"rows": [{"features": row}]})
+        assert answer.status_code == 200
+        assert not any(each.done() for each in slow)
+        assert {each.status_code for each in await asyncio.gather(*slow)} == {408}
+
+    hurried(client, asking)
+
+
+@pytest.mark.parametrize(("path", "seconds"), [("/predict", 10), ("/predict_batch", 20)])
+@pytest.mark.parametrize("pause", [119, 1.5])
+def test_a_body_that_takes_too_long_is_a_problem(client: "Client", path: str, seconds: int, pause: float) -> None:
+    async def asking(post: Post) -> None:
+        begun = asyncio.get_running_loop().time()
+        answer = await post(path, content=slowly(b"{", pause))
+        assert seconds <= asyncio.get_running_loop().time() - begun < 60
+        assert answer.status_code == 408
+        assert answer.json()["type"] == "urn:mainstay:problem:too-slow"
+        assert f"longer than {seconds} seconds" in answer.json()["detail"]
+        assert answer.headers["connection"] == "close"  # what is still under way is not read as the next request
+
+    hurried(client, asking)
+
+
+def test_what_is_live_when_a_slow_body_has_arrived_answers_it(
+    world: "World", arms: Arms, client: "Client", row: dict[str, Any]
+) -> None:
+    async def body(text: str) -> AsyncIterator[bytes]:
+        yield text[:10].encode()
+        world.goes_live(Arm("1.1.0", 1.0))
+        arms.refresh(1.0)
+        yield text[10:].encode()
+
+    async def asking(post: Post) -> None:
+        single = await post("/predict", content=body(json.dumps({"features": row})))
+        assert single.json()["version"] == "1.1.0"
+        world.goes_live(Arm("1.0.0", 1.0))
+        arms.refresh(1.0)
+        batch = await post("/predict_batch", content=body(json.dumps({"rows": [{"features": row}]})))
+        assert batch.json()["predictions"][0]["version"] == "1.1.0"
+
+    hurried(client, asking)
+
+
+@pytest.mark.parametrize(("path", "size", "most"), [("/predict", 1_000_000, 64), ("/predict_batch", 32_000_000, 4)])
+def test_bodies_that_wait_are_held_up_to_a_limit(
+    client: "Client", row: dict[str, Any], path: str, size: int, most: int
+) -> None:
+    whole = {"features": row} if path == "/predict" else {"rows": [{"features": row}]}
+    other = "/predict" if path == "/predict_batch" else "/predict_batch"
+
+    async def asking(post: Post) -> None:
+        full = b" " * size
+        slow = [asyncio.create_task(post(path, content=slowly(full, 119))) for _ in range(most)]
+        while (answer := await post(path, json=whole)).status_code == 200 and not any(each.done() for each in slow):
+            await asyncio.sleep(0.1)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        assert answer.json()["title"] == "Not ready to answer"
+        assert (await post(other, content=b"{")).status_code == 400  # the other route has room of its own
+        assert {each.status_code for each in await asyncio.gather(*slow)} == {408}
+        assert (await post(path, json=whole)).status_code == 200
+
+    hurried(client, asking)
 
 
 def test_without_keys_a_server_starts_only_where_it_is_told_to_be_open() -> None:

@@ -1,14 +1,17 @@
 """The real server, in processes of its own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +109,7 @@ def test_workers_share_a_socket_sum_their_metrics_and_are_replaced(home: Path, r
 
 def test_a_world_in_which_nothing_can_be_served_is_told_before_a_worker_starts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
-    with pytest.raises(Unavailable, match="the home cannot be made"):
+    with pytest.raises(Misconfigured, match="a file is in the way"):
         serve(Settings(home=tmp_path / "file" / "home"), "tiny", "127.0.0.1", 0, 2, True, print)
     (tmp_path / "metrics").write_text("no directory")
     with pytest.raises(Unavailable, match="while making a place for metrics"):
@@ -132,6 +135,54 @@ def test_a_server_waits_for_the_first_release_and_hears_of_it(home: Path, tmp_pa
         while time.monotonic() < until and not httpx.get(f"{address}/health").json()["ready"]:
             time.sleep(0.05)
         assert httpx.get(f"{address}/health").json()["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ending_under_load_leaves_no_request_without_its_answer(home: Path, row: dict[str, Any], workers: int) -> None:
+    body = json.dumps({"features": row})
+    endings: list[Exception] = []
+    answered: list[bytes] = []
+
+    def ask(address: str) -> None:
+        """Ask without a pause on one connection, and on another one whenever the server ends it."""
+        connection = HTTPConnection(address.removeprefix("http://"), timeout=5)
+        try:
+            while True:
+                connection.request("POST", "/predict", body, {"content-type": "application/json"})
+                answer = connection.getresponse()
+                assert answer.status == 200
+                answered.append(answer.read())
+        except (OSError, HTTPException, AssertionError) as error:
+            endings.append(error)
+        finally:
+            connection.close()
+
+    with running(home, workers) as (server, address, _):
+        clients = [threading.Thread(target=ask, args=(address,)) for _ in range(10)]
+        for client in clients:
+            client.start()
+        time.sleep(0.3)
+        assert not endings
+        server.send_signal(signal.SIGTERM)
+        server.wait(5)
+        for client in clients:
+            client.join(5)
+    # Whatever was sent was answered, with a word that the connection ends; the next one was never made.
+    assert [type(error) for error in endings] == [ConnectionRefusedError] * 10
+    assert len(answered) > 10
+    assert {json.loads(each)["version"] for each in answered} == {"1.0.0"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_whose_live_version_cannot_be_believed_says_so_as_it_starts(home: Path, workers: int) -> None:
+    model = home / "blobs" / "versions" / "tiny" / "1.0.0" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    said = "1.0.0 is live and cannot be believed: model.onnx was changed after it was signed"
+    with running(home, workers) as (_, address, line):
+        assert line == f"{address} is up, and not ready: {said}\n"
+        health = httpx.get(f"{address}/health")
+        assert (health.status_code, health.json()["ready"], health.json()["reason"]) == (503, False, said)
+        assert said in httpx.post(f"{address}/predict", json={"features": {}}).json()["detail"]
 
 
 def test_a_taken_port_is_one_sentence() -> None:

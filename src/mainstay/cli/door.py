@@ -34,7 +34,9 @@ UseCaseFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept with what is changed.")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Overrides the recipe's seed.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Overrides the recipe's seed.")
+]
 Source = Annotated[str | None, typer.Option("--source", metavar="URL", help="Overrides the use case's source.")]
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "read-only disk"}
@@ -127,6 +129,8 @@ def open_use_case(file: Path | None, source: str | None = None, seed: int | None
     say(f"use case {use_case.name} from {path}")
     folder = path.parent
     if source is not None:
+        if not source.strip():
+            raise Refused("an empty address; give a path to a .csv or .parquet file", "--source")
         use_case, folder = use_case.model_copy(update={"source": source}), Path.cwd()
     if seed is not None:
         use_case = use_case.model_copy(update={"recipe": use_case.recipe.model_copy(update={"seed": seed})})

@@ -1,10 +1,12 @@
 """`init`, `schema` and `doctor`: beginning, editing and checking a project."""
 
 import json
+import os
 import platform as python_platform
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -51,9 +53,7 @@ def init(
     if written.exists():
         raise Refused("it is there already; move it away or choose another --out", str(written))
     table = read_any(str(file), Path.cwd())
-    name = re.sub(r"[^a-z0-9_-]+", "_", file.name.partition(".")[0].casefold()).strip("_-") or "data"
-    name = name if name[0].isalpha() else f"data_{name}"
-    text = render(name[:63], _relative(file, out), table, target)
+    text = render(_named(file), _relative(file, out), table, target)
     loads(text, str(written))
     out.mkdir(parents=True, exist_ok=True)
     written.write_text(text, encoding="utf-8")
@@ -64,17 +64,22 @@ def init(
     return 0
 
 
+def _named(file: Path) -> str:
+    """A use case's name from a file's: lower case, accents dropped, anything else that it may not hold a `_`."""
+    plain = unicodedata.normalize("NFKD", file.name.partition(".")[0].casefold())
+    plain = "".join(each for each in plain if not unicodedata.combining(each))
+    name = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-") or "data"
+    return (name if name[0].isalpha() else f"data_{name}")[:63]
+
+
 def _relative(file: Path, folder: Path) -> str:
-    """How the file is named from the folder that the YAML will be in; absolute where they share nothing."""
-    try:
-        return file.absolute().resolve().relative_to(folder.absolute().resolve()).as_posix()
-    except ValueError:
-        return str(file.absolute().resolve())
+    """How the file is named from the folder that the YAML will be in."""
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
 
 
-def schema() -> int:
+def schema(as_json: AsJson = False) -> int:
     """Print the JSON Schema of mainstay.yaml, for editors to complete it."""
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(json_schema(), indent=None if as_json else 2, ensure_ascii=False))
     return 0
 
 

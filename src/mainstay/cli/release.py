@@ -86,7 +86,8 @@ def release(
         far.use_case = use_case.name
         narrator = Narrator(use_case.recipe.trials, quiet=as_json)
         asked = because(asked, why, f"released from {use_case.source}")
-        journey.release(open_platform(), use_case, asked, far, narrator)
+        platform = open_platform()
+        journey.release(platform, use_case, asked, far, narrator)
     except BaseException as error:  # an interrupt too: the door shows how far it got, and sets the code
         error.so_far = release_json(far)  # type: ignore[attr-defined]
         raise
@@ -96,7 +97,13 @@ def release(
     if as_json:
         show_json(release_json(far))
     elif far.version is not None:
-        show.line(f"PASS: {far.version.use_case}@{far.version.version} is live; mainstay serve --open answers with it")
+        live = champion(platform.ledger, use_case.name)
+        state = (
+            "is live; mainstay serve --open answers with it"
+            if live and live.version == far.version.version
+            else "stands, and is not live"
+        )
+        show.line(f"PASS: {far.version.use_case}@{far.version.version} {state}")
     else:
         show.line(f"{far.outcome}: stopped at {far.stage}. {far.verdict.reason if far.verdict else ''}")
     return verdict_code(far.outcome)
@@ -116,10 +123,15 @@ def release_json(far: journey.Release) -> dict[str, Any]:
         "outcome": str(far.outcome),
         "stopped_at": far.stage if far.version is None else None,
         "checks": made.get("checks"),
-        "cross_validated": candidate.get("cross_validated"),
-        "holdout": candidate.get("holdout"),
+        "cross_validated": _with_profit(candidate.get("cross_validated")),
+        "holdout": _with_profit(candidate.get("holdout")),
         "error": None,
     }
+
+
+def _with_profit(scores: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Every metric there is: without offers and values there is no profit, and that is null."""
+    return None if scores is None else {"profit": None, **scores}
 
 
 def train(

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +10,17 @@ import typer
 from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, say, show_json
 from mainstay.digests import new_id
 from mainstay.errors import NotFound, Refused, Unavailable
+from mainstay.ledger.kinds import SPLITS
+from mainstay.registry.live import configuration
+from mainstay.registry.shelf import load
+from mainstay.scoring.scorer import Scorer
+from mainstay.serving.arms import Live
 from mainstay.serving.guard import parse_json
 from mainstay.serving.main import serve as serve_http
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, problem
-from mainstay.serving.worker import arms_of
 from mainstay.settings import read_settings
+from mainstay.wiring import Platform
 
 
 def serve(
@@ -41,16 +45,13 @@ def predict(
     use_case, _ = open_use_case(use_case_file)
     body = _read(file)
     platform = open_platform()
-    arms = arms_of(platform, use_case.name)
-    arms.refresh(time.monotonic())
-    if arms.live is None:
-        raise NotFound(f"{arms.health().reason}", use_case.name)
+    live = _live(platform, use_case.name)
     batch = isinstance(body, dict) and isinstance(body.get("rows"), list)
     rows = body["rows"] if batch else [body]
     now = platform.settings.clock()
     ids = [new_id(now) for _ in rows]
     trace_id = new_id(now)
-    made = answers(arms.live, rows, ids, trace_id)
+    made = answers(live, rows, ids, trace_id)
     if not batch and isinstance(made[0], Rejected):
         raise Refused(
             "; ".join(f"{each.field or 'it'} {each.reason}: it must be {each.expected}" for each in made[0].errors),
@@ -63,6 +64,20 @@ def predict(
     else:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     return 0
+
+
+def _live(platform: Platform, use_case: str) -> Live:
+    """What is live, as a server would hold it; unlike a server, what is wrong with it is raised."""
+    fact = platform.ledger.latest(use_case, SPLITS, use_case)
+    if fact is None:
+        raise NotFound("no version is live yet; `mainstay release` makes one", use_case)
+    arms = {}
+    for arm in fact.body.arms:
+        if arm.share:
+            _, bundle = load(use_case, arm.version, platform.blobs, platform.trusted())
+            arms[arm.version] = Scorer(bundle)
+            arms[arm.version].warm_up()
+    return Live(fact.body, arms, configuration(fact.body.configuration, platform.blobs).serving)
 
 
 def _read(file: str) -> Any:

@@ -56,7 +56,8 @@ def verdict_table(verdict: Verdict, passed: bool = True) -> None:
     for made in shown:
         table.add_row(Text(f"{made.name} {made.subject}".strip()), _outcome(made), Text(made.reason))
     if len(shown) < len(verdict.checks):
-        table.add_row(f"{len(verdict.checks) - len(shown)} other checks", Text("PASS", style="green"), "")
+        other = "other " if shown else ""
+        table.add_row(f"{len(verdict.checks) - len(shown)} {other}checks", Text("PASS", style="green"), "")
     _print(table)
 
 

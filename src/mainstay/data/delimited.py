@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
@@ -18,18 +19,21 @@ _NAMES: Final = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "bars (|)
 _MAGIC: Final = {b"PK\x03\x04": "an Excel workbook or a zip", b"\x1f\x8b": "compressed (gzip)", b"PAR1": "Parquet"}
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST_HEADER: Final = 1 << 20
+_QUOTE: Final = ord('"')
+_BLOCK: Final = 1 << 24  # bytes that are looked through for quotes at once
 
 
 def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
     """The rows of a text in UTF-8 whose first line names the columns; every column a string, blanks null.
 
     Refused, each by its own sentence with `name` as the place: bytes that are no UTF-8, a header that another
-    delimiter separates or that names a column twice, no rows, a row with too many or too few values, an open quote.
+    delimiter separates or that names a column twice, no rows, a row with too many or too few values, a quote that never
+    closes or that stands in the middle of a value (RFC 4180 has such a value in quotes, and the quote in it twice).
     """
     data = _text(data, name)
     quoted = b'"' in data
-    if quoted and data.count(b'"') % 2:  # Arrow would take the rest of the file for one value
-        _refuse_open_quote(data, delimiter, name)
+    if quoted:  # two stray ones, and Arrow would take every line between them for one value
+        _refuse_stray_quotes(data, delimiter, name)
     header = _header(data, delimiter, name)
     try:
         table = pa_csv.read_csv(
@@ -91,14 +95,42 @@ def _header(data: bytes, delimiter: str, name: str) -> list[str]:
     return header
 
 
-def _refuse_open_quote(data: bytes, delimiter: str, name: str) -> None:
-    started = 1
-    try:
-        for ended, _ in _records(data, delimiter, strict=True):
-            started = ended + 1
-    except csv.Error as error:
-        if "end of data" in str(error):
-            raise Refused(f"a quote that opens on line {started} never closes; close or double it", name) from error
+def _refuse_stray_quotes(data: bytes, delimiter: str, name: str) -> None:
+    """Every other quote opens a value (or, right behind one that closed it, opens it again: that is a quote in it).
+
+    So the first, third, … must stand where a value begins, and the second, fourth, … where one ends. The first that
+    does not is at fault, or the one that opened there: up to it, it is certain which quotes open.
+    """
+    marks = np.frombuffer(data, dtype=np.uint8)
+    beside = np.zeros(256, dtype=np.bool_)
+    beside[list(f'{delimiter}\r\n"'.encode())] = True
+    opening, count = -1, 0  # where the value began that the last quote belongs to; the quotes so far
+    for start in range(0, len(marks), _BLOCK):
+        places = np.flatnonzero(marks[start : start + _BLOCK] == _QUOTE) + start
+        if not places.size:
+            continue
+        opens = (np.arange(count, count + places.size) % 2) == 0
+        outside = np.where(opens, places - 1, places + 1)
+        at_edge = (outside < 0) | (outside == len(marks))
+        stray = ~at_edge & ~beside[marks[np.clip(outside, 0, len(marks) - 1)]]
+        begins = opens & (at_edge | (marks[np.maximum(outside, 0)] != _QUOTE))
+        first = int(np.argmax(stray)) if stray.any() else places.size
+        begun = np.flatnonzero(begins[:first])
+        opening = int(places[begun[-1]]) if begun.size else opening
+        if first < places.size:
+            at = int(places[first])
+            said = f"a quote in the middle of a value on line {_line(data, at)}"
+            if not opens[first]:
+                said += f", in the value that a quote opens on line {_line(data, opening)}"
+            raise Refused(f"{said}; put the whole value in quotes and double those in it", name)
+        count += places.size
+    if count % 2:
+        raise Refused(f"a quote that opens on line {_line(data, opening)} never closes; close or double it", name)
+
+
+def _line(data: bytes, at: int) -> int:
+    """The line, from 1, that a byte is on; lines end as they do on any system."""
+    return max(data.count(b"\n", 0, at), data.count(b"\r", 0, at)) + 1
 
 
 def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
@@ -117,9 +149,9 @@ def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
         raise Refused(f"line {started} cannot be read ({error}); save it as CSV again", name) from error
 
 
-def _records(data: bytes, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Every record with the line it ends on; an empty line is an empty record."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="replace", newline="")
-    reader = csv.reader(text, delimiter=delimiter, strict=strict)
+    reader = csv.reader(text, delimiter=delimiter)
     for row in reader:
         yield reader.line_num, row

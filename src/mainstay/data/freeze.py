@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -35,9 +36,11 @@ def freeze(
     pseudonym_key: PseudonymKey | None,
     parent: DatasetVersion | None,
     quarantined: int,
+    least_cut: datetime | None = None,
 ) -> DatasetVersion:
     """Keep typed rows, at least one, as a dataset version. The same rows, in any order, are the same version.
 
+    `least_cut` is the latest cut of any version before: where rows have a time, the holdout never begins earlier.
     Which rows are held out is decided here, from names as they are: the same rows in every home, whatever its
     pseudonyms. What is stored is one Parquet blob: the rows, personal columns pseudonymised or dropped, in canonical
     order, and which are held out. Refused without rows; NotFound without a key where the contract asks for
@@ -46,7 +49,7 @@ def freeze(
     if not table.num_rows:
         raise Refused("no row is left to freeze; see the reasons in the quarantine", use_case.name)
     watermark = watermark_of(table, use_case)
-    holdout = holdout_of(table, use_case, watermark, parent.holdout if parent else None)
+    holdout = holdout_of(table, use_case, watermark, least_cut)
     marks = held_out(table, use_case, holdout)
     masked = _masked(table, use_case, pseudonym_key)
     order = canonical_order(masked, use_case)

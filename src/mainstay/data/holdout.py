@@ -33,19 +33,19 @@ def watermark_of(table: pa.Table, use_case: UseCase) -> datetime | None:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(at for at in latest if at is not None))
 
 
-def holdout_of(table: pa.Table, use_case: UseCase, watermark: datetime | None, before: Holdout | None) -> Holdout:
+def holdout_of(table: pa.Table, use_case: UseCase, watermark: datetime | None, least_cut: datetime | None) -> Holdout:
     """The holdout of typed rows: by hash for a snapshot, else with its cut.
 
     The cut is the UTC day (its midnight) on which the quantile 1 - share of the ripe rows' event times lies, so that
-    at least `share` of them come after it; never before the cut of the version `before`, where that had the same salt
-    and share. None, and so nothing held out, as long as no row is ripe and there was no cut.
+    at least `share` of them come after it; never before `least_cut`, the latest of any version before it. None, and
+    so nothing held out, as long as no row is ripe and there was no cut.
     """
     salt, share = use_case.salt, use_case.recipe.holdout
     times = times_of(table, use_case)
     if times is None or watermark is None:
         return Holdout(salt, share)
     known = np.sort(times[ripe(times, watermark, use_case.label)])
-    cuts = [before.cut] if before and before.cut and (before.salt, before.share) == (salt, share) else []
+    cuts = [] if least_cut is None else [least_cut]
     if len(known):
         day = known[min(int((1 - share) * len(known)), len(known) - 1)].astype("datetime64[D]")
         cuts.append(datetime.combine(day.astype(object), datetime.min.time(), UTC))

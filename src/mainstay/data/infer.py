@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from mainstay.data.typed import text_of, typed
 from mainstay.errors import Refused
 from mainstay.suggest import did_you_mean
+from mainstay.usecase import Column
 
 MAX_LISTED = 30
 """A text column with more distinct values than this is left open: its categories are those seen in training."""
-_POSITIVE = ("yes", "y", "true", "t", "1", "churned", "left", "positive", "bad", "fraud")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+LONGEST_NAME = 200
+_POSITIVE = ("yes", "y", "ja", "oui", "si", "sí", "sim", "true", "t", "1", "churned", "left", "positive", "bad")
+_AS = {name: Column(type=name) for name in ("identifier", "integer", "number", "timestamp")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +35,41 @@ class Proposal:
 
 
 def propose(table: pa.Table, target: str) -> dict[str, Proposal]:
-    """What every column of the source looks like, in its order.
+    """What every column of the source looks like, in its order, as `typed` would read it.
 
-    Refused if the target is no column (with a suggestion), or does not have exactly two values.
+    Columns that no contract can name (`left_out`) are not among them. Refused if the target is no column (with a
+    suggestion) or one of those, or does not have exactly two values.
     """
     if target not in table.column_names:
         raise Refused(f"there is no column `{target}`{did_you_mean(target, table.column_names)}", "--target")
-    proposals = {name: _propose(table[name], table.num_rows) for name in table.column_names}
+    out = left_out(table)
+    if target in out:
+        raise Refused(f"this column cannot be predicted: {out[target]}", "--target")
+    proposals = {name: _propose(table[name], table.num_rows) for name in table.column_names if name not in out}
     proposals[target] = _target(table[target], target)
     return proposals
+
+
+def left_out(table: pa.Table) -> dict[str, str]:
+    """The columns that no contract can name, each with the reason in words."""
+    reasons = {}
+    for name in table.column_names:
+        if not name or len(name) > LONGEST_NAME:
+            reasons[name] = f"a name has 1 to {LONGEST_NAME} characters"
+        elif name.startswith("__") and name.endswith("__"):
+            reasons[name] = "names between double underscores are kept for Mainstay's own columns"
+        elif typed(table[name], _AS["identifier"]).wrong.any():
+            reasons[name] = f"{table[name].type} is no number, time or text"
+    return reasons
 
 
 def positive_class(table: pa.Table, target: str, values: tuple[str, ...]) -> str:
     """The class to predict: the one that is called yes, true or 1, else the rarer one."""
     for word in _POSITIVE:
         for value in values:
-            if value.casefold() == word:
+            if value.strip().casefold() == word:
                 return value
-    texts = _texts(table[target]).to_pylist()
+    texts = text_of(table[target]).to_pylist()
     return min(values, key=lambda value: (texts.count(value), value))
 
 
@@ -80,6 +100,7 @@ def render(name: str, source: str, table: pa.Table, target: str) -> str:
         f"  rows: {_inline({'at_least': max(1, table.num_rows // 2), 'bad_share_at_most': 0.01})}",
         "  columns:",
         *(f"    {_inline(column)}: {_column(made)}" for column, made in proposals.items()),
+        *(f"    # {_inline(column[:LONGEST_NAME])} is left out: {why}" for column, why in left_out(table).items()),
         "",
         "recipe: {objective: log_loss, estimators: [logistic, lightgbm], trials: 30, folds: 5, holdout: 0.2, seed: 7}",
         "# profit: {offer_cost: 20, value_saved: 400, save_rate: 0.3}   # without it the threshold is chosen by F1",
@@ -104,33 +125,39 @@ def _column(made: Proposal) -> str:
     return _inline(body) + (f"   # {made.note}" if made.note else "")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Text with a line break in it stays on one line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+
+
 def _inline(value: object) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
+    )
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as trimmed text, blanks as nulls."""
-    texts = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-
-
 def _propose(column: pa.ChunkedArray, rows: int) -> Proposal:
-    texts = _texts(column)
+    texts = text_of(column)
     nullable = texts.null_count > 0
-    present = texts.drop_null()
-    if not len(present):
+    distinct = pc.unique(texts.drop_null()).to_pylist()
+    if not distinct:
         return Proposal("category", True, feature=False, note="empty")
-    distinct = pc.unique(present).to_pylist()
-    numbers = _numbers(present)
-    if numbers is not None:
-        whole = all(number.is_integer() for number in numbers)
-        if whole and not nullable and len(distinct) == rows > 50 and _counts_up(numbers):
-            return Proposal("identifier", note="a different whole number in every row")
-        return Proposal("integer" if whole else "number", nullable, _range(numbers))
-    if all(_TIME.fullmatch(text) for text in distinct):
+    known = rows - texts.null_count
+    numbers = typed(column, _AS["number"])
+    if not numbers.wrong.any():
+        whole = not typed(column, _AS["integer"]).wrong.any()
+        return _number(pc.drop_null(numbers.values).to_pylist(), whole, nullable, len(distinct) == rows > 50)
+    if not typed(column, _AS["timestamp"]).wrong.any():
         return Proposal("timestamp", nullable)
-    if len(distinct) == len(present) > 50:
+    if len(distinct) == known > 50:
         return Proposal("identifier", nullable, note="a different value in every row")
     if len(distinct) > max(MAX_LISTED, rows // 2):
         return Proposal("category", nullable, feature=False, note=f"{len(distinct):,} values: free text?")
@@ -139,17 +166,11 @@ def _propose(column: pa.ChunkedArray, rows: int) -> Proposal:
     return Proposal("category", nullable, values=tuple(sorted(distinct)))
 
 
-def _numbers(present: pa.ChunkedArray) -> list[float] | None:
-    try:
-        numbers: list[float] = pc.cast(present, pa.float64()).to_pylist()
-    except pa.ArrowInvalid:
-        return None
-    return numbers if all(math.isfinite(number) for number in numbers) else None
-
-
-def _counts_up(numbers: list[float]) -> bool:
-    """Whether different whole numbers lie as close as a running number's do."""
-    return max(numbers) - min(numbers) < 20 * len(numbers)
+def _number(numbers: list[float], whole: bool, nullable: bool, all_differ: bool) -> Proposal:
+    # Different whole numbers that lie as close as a running number's do.
+    if whole and all_differ and max(numbers) - min(numbers) < 20 * len(numbers):
+        return Proposal("identifier", note="a different whole number in every row")
+    return Proposal("integer" if whole else "number", nullable, _range(numbers))
 
 
 def _range(numbers: list[float]) -> tuple[float, float]:
@@ -167,7 +188,7 @@ def _rounded(number: float) -> float:
 
 
 def _target(column: pa.ChunkedArray, target: str) -> Proposal:
-    texts = _texts(column)
+    texts = text_of(column)
     values = tuple(sorted(pc.unique(texts.drop_null()).to_pylist()))
     if len(values) != 2:
         shown = ", ".join(f"`{value}`" for value in values[:5]) + (", …" if len(values) > 5 else "")

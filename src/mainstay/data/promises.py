@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mainstay.data.typed import Mask, Typed, text_of
+from mainstay.data.typed import TIMESTAMP, Mask, Typed, text_of
 from mainstay.expressions import Expression
 from mainstay.scoring.derive import evaluate
 from mainstay.scoring.frame import grouped
@@ -42,8 +43,13 @@ class Promise:
     values: bool = False
 
 
-def promises(columns: Mapping[str, Typed], use_case: UseCase, rows: int) -> Iterator[Promise]:
-    """Every promise about the columns that are there, in contract order, then the rules, then what is unique."""
+def promises(
+    columns: Mapping[str, Typed], use_case: UseCase, rows: int, now: datetime | None = None
+) -> Iterator[Promise]:
+    """Every promise about the columns that are there, in contract order, then the rules, then what is unique.
+
+    With `now`, an event time and a time of knowing lie at or before it.
+    """
     always = {use_case.entity, use_case.event_time.column if use_case.event_time else None}
     broken = np.zeros(rows, dtype=np.bool_)
     for name, found in columns.items():
@@ -51,6 +57,9 @@ def promises(columns: Mapping[str, Typed], use_case: UseCase, rows: int) -> Iter
         for promise in _of_column(name, column, found, required=name in always or not column.nullable):
             broken |= promise.broken
             yield promise
+    for promise in _witnessed(columns, use_case, now) if now is not None else ():
+        broken |= promise.broken
+        yield promise
     for rule in use_case.rules:
         promise = _of_rule(rule, columns, use_case, rows)
         broken |= promise.broken
@@ -89,6 +98,16 @@ def _of_column(name: str, column: Column, found: Typed, *, required: bool) -> It
         listed = ", ".join(column.values[:_LISTED]) + (", …" if len(column.values) > _LISTED else "")
         other = ~_true(known) & ~missing(found.values)
         yield Promise("values", name, other, f"is one of {listed}", f"is not one of {listed}", shown)
+
+
+def _witnessed(columns: Mapping[str, Typed], use_case: UseCase, now: datetime) -> Iterator[Promise]:
+    """Rows witness what was: one with a time to come would make every other row look long past."""
+    time = use_case.event_time
+    for name in dict.fromkeys((time.column, time.known_at)) if time is not None else ():
+        if name is not None and name in columns:
+            later = _true(pc.greater(columns[name].values, pa.scalar(now.astimezone(UTC), TIMESTAMP)))
+            shown = use_case.contract.columns[name].personal is None
+            yield Promise("future", name, later, "is never in the future", "is in the future", shown)
 
 
 def _of_rule(rule: Expression, columns: Mapping[str, Typed], use_case: UseCase, rows: int) -> Promise:

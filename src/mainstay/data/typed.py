@@ -1,7 +1,8 @@
 """One column as the contract types it, whatever the source wrote it as: the same value is the same in CSV and Parquet.
 
-What the values become: integer int64 (within 2**53, where every number is exact), number float64, category and
-identifier strings in Unicode's NFC, timestamp microseconds UTC. A blank and a NaN are nulls; -0.0 is 0.0.
+What the values become: integer int64 (within 2**53, where every number is exact), number float64 (within what the
+scorer's float32 can hold), category strings as `scoring/spelling.py` spells them, identifier strings in Unicode's NFC,
+timestamp microseconds UTC. A blank and a NaN are nulls; -0.0 is 0.0.
 """
 
 import re
@@ -16,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mainstay.scoring.encode import LARGEST_INTEGER, LARGEST_NUMBER
+from mainstay.scoring.spelling import spelling
 from mainstay.usecase import Column
 
 TIMESTAMP: Final = pa.timestamp("us", "UTC")
-LARGEST_INTEGER: Final = 2**53 - 1
 _NUMBER: Final = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
-_WHOLE: Final = re.compile(r"([+-]?\d+)\.0+")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)? ?([Zz]|[+-]\d\d(:?\d\d)?)?)?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -49,7 +50,7 @@ def typed(given: pa.ChunkedArray, column: Column) -> Typed:
 
 def text_of(given: pa.ChunkedArray) -> pa.Array:
     """Any column as strings (NFC), null for a blank or for what has no text: the same text for 7, 7.0 and "7"."""
-    return _texts(_plain(given), _IDENTIFIER)[0]
+    return _names(_plain(given))[0]
 
 
 def without_blanks(texts: Any) -> Any:
@@ -101,7 +102,8 @@ def _floats(values: pa.Array) -> tuple[NDArray[np.float64], Mask]:
 
 def _numbers(values: pa.Array, _: Column) -> _Read:
     numbers, wrong = _floats(values)
-    return pa.array(numbers, mask=np.isnan(numbers)), wrong
+    beyond = np.abs(numbers) > LARGEST_NUMBER
+    return pa.array(numbers, mask=beyond | np.isnan(numbers)), wrong | beyond
 
 
 def _integers(values: pa.Array, _: Column) -> _Read:
@@ -112,7 +114,7 @@ def _integers(values: pa.Array, _: Column) -> _Read:
     return pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole), wrong
 
 
-def _timestamps(values: pa.Array, _: Column) -> _Read:
+def _timestamps(values: pa.Array, _: Column | None = None) -> _Read:
     kind = values.type
     if pa.types.is_string(kind):
         return _written_times(values)
@@ -149,60 +151,59 @@ def _instant(text: str) -> int | None:
         return None
 
 
-def _texts(values: pa.Array, column: Column) -> _Read:
+def _names(values: pa.Array) -> _Read:
+    """Identifiers: texts in NFC, as they are otherwise."""
+    texts, wrong = _texts(values)
+    if pa.types.is_string(values.type) and not pc.all(pc.string_is_ascii(texts)).as_py():
+        texts = _each_once(texts, lambda text: unicodedata.normalize("NFC", text))
+    return texts, wrong
+
+
+def _categories(values: pa.Array, column: Column) -> _Read:
+    texts, wrong = _texts(values, column.values or ())
+    if not pa.types.is_string(values.type):
+        return texts, wrong  # whatever is no text was spelt when it became one
+    if column.values or not _as_spelt(texts):
+        texts = _each_once(texts, spelling(column.values or ()))
+    return texts, wrong
+
+
+def _as_spelt(texts: pa.Array) -> bool:
+    """Whether it is plain to see that these texts are spelt already: ASCII, and no white space around any."""
+    if not pc.all(pc.string_is_ascii(texts)).as_py():
+        return False
+    return pc.all(pc.equal(pc.utf8_trim_whitespace(texts), texts)).as_py() is not False
+
+
+def _texts(values: pa.Array, listed: tuple[str, ...] = ()) -> _Read:
+    """Texts as they are, and texts of what is none, as `listed` spells them."""
     kind = values.type
-    present = _present(values)
+    nothing = np.zeros(len(values), dtype=np.bool_)
     if pa.types.is_string(kind):
-        texts = values
-    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        texts = values.cast(pa.string())
-    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        texts, present = _texts_of_numbers(values)
-    elif pa.types.is_timestamp(kind):
-        times, wrong = _timestamps(values, column)
-        texts = pc.strftime(times.cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%SZ")
-        present = _present(times) | wrong
-    else:
-        texts = pa.nulls(len(values), pa.string())
-    spelt = _spelling(column.values or (), boolean=pa.types.is_boolean(kind))
-    if column.values or not pc.all(pc.string_is_ascii(texts)).as_py():
-        coded = texts.dictionary_encode()
-        texts = pa.array([spelt(text) for text in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
-    return texts, present & ~_present(texts)
+        return values, nothing
+    if pa.types.is_integer(kind) and not listed:
+        return values.cast(pa.string()), nothing  # ids: most of them come once
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return _each_once(values, spelling(listed)), nothing
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers, wrong = _floats(values)
+        return _each_once(pa.array(numbers, mask=np.isnan(numbers)), spelling(listed)), wrong
+    if pa.types.is_timestamp(kind):
+        times, wrong = _timestamps(values)
+        return pc.strftime(times.cast(pa.timestamp("us")), "%Y-%m-%dT%H:%M:%SZ"), wrong
+    return pa.nulls(len(values), pa.string()), _present(values)
 
 
-def _texts_of_numbers(values: pa.Array) -> _Read:
-    """7.0 as `7`: a category that lacks a value is often stored as floats. NaN is null, infinities are left out."""
-    numbers, wrong = _floats(values)
-    with np.errstate(invalid="ignore"):
-        whole = (np.floor(numbers) == numbers) & (np.abs(numbers) <= LARGEST_INTEGER)
-    integers = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
-    others = pa.array(numbers, mask=np.isnan(numbers)).cast(pa.string())
-    return pc.if_else(pa.array(whole), integers, others), wrong | ~np.isnan(numbers)
+def _each_once(values: pa.Array, spelt: Callable[[Any], str | None]) -> pa.Array:
+    """A text for each value. Most values come many times, and are spelt once."""
+    coded = values.dictionary_encode()
+    return pa.array([spelt(value) for value in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
 
 
-def _spelling(values: tuple[str, ...], *, boolean: bool) -> Callable[[str], str]:
-    """How the contract spells a text: as one of `values` if it is one, else in NFC.
-
-    `1.0` is the value `1` where that is listed and `1.0` is not; `true` of a column of booleans may be listed as True.
-    """
-    listed = {unicodedata.normalize("NFC", value): value for value in values}
-    if boolean:
-        listed = {value.casefold(): value for value in values} | listed
-
-    def spelt(text: str) -> str:
-        normal = unicodedata.normalize("NFC", text)
-        whole = _WHOLE.fullmatch(normal)
-        return listed.get(normal) or (listed.get(whole[1]) if whole else None) or normal
-
-    return spelt
-
-
-_IDENTIFIER: Final = Column(type="identifier")
 _READERS: Final[dict[str, Callable[[pa.Array, Column], _Read]]] = {
     "integer": _integers,
     "number": _numbers,
     "timestamp": _timestamps,
-    "category": _texts,
-    "identifier": _texts,
+    "category": _categories,
+    "identifier": lambda values, _: _names(values),
 }

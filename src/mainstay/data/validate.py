@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from typing import Final
 
@@ -36,19 +37,19 @@ class Validated:
     verdict: Verdict
 
 
-def validate(table: pa.Table, use_case: UseCase) -> Validated:
+def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) -> Validated:
     """Hold rows as they were read to the contract of a use case.
 
     Checks: `columns` (one for each that is missing, and one for those that the contract does not name, which are
-    dropped), `rows`, one each for what the contract says of a column (`type`, `null`, `range`, `values`, `unique`) and
-    for each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise) and `classes`.
+    dropped), `rows`, one each for what the contract says of a column (`type`, `null`, `range`, `values`, `unique`),
+    `future` for the times that must not be after `now`, one for each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise) and `classes`.
     A promise that some rows break is FAIL, and advisory as long as those rows, which are set aside, are within
     `contract.rows.bad_share_at_most`. The same rows give the same typed rows in whatever order and format they come.
     """
     rows = table.num_rows
     present, absent = _columns(table.column_names, use_case)
     columns = {name: typed(table[name], use_case.contract.columns[name]) for name in present}
-    made = list(promises(columns, use_case, rows))
+    made = list(promises(columns, use_case, rows, now))
     bad = reduce(np.logical_or, (promise.broken for promise in made), np.zeros(rows, dtype=np.bool_))
     whole = pa.table({name: found.values for name, found in columns.items()})
     good = whole.filter(pa.array(~bad))

@@ -30,8 +30,8 @@ def training_frame(table: pa.Table, dataset: DatasetVersion, use_case: UseCase) 
 
     Rows with an event time enter once they are ripe at the dataset's watermark; no label then means
     `label.absent_means`, and `unknown` leaves the row out. A snapshot's rows enter if they have a label. The order is
-    by time, then inputs, label, protected attributes and holdout, nulls last: never by names or pseudonyms, so every
-    home trains alike. A protected column that is not stored has no slice. Refused where no row is left.
+    by time, then inputs, label, protected attributes and holdout, nulls last, then by the other rows of the entity: never
+    by names or pseudonyms, so every home trains alike. A protected column that is not stored has no slice. Refused where no row is left.
     """
     times = _times(table, use_case)
     labels = table[use_case.label.column].combine_chunks()
@@ -68,15 +68,40 @@ def _frame(
 
 
 def _order(table: pa.Table, labels: pa.Array, use_case: UseCase) -> NDArray[np.int64]:
+    """The places of the rows in training order. Between rows that are alike, their entities' other rows decide.
+
+    Entities whose rows are all alike may change places with one another without a trace in the frame, so their names
+    decide nothing that training could notice.
+    """
     time = use_case.event_time.column if use_case.event_time else None
     names = dict.fromkeys([time, *use_case.inputs, use_case.label.column, *use_case.protected, HELD_OUT])
     keys = (
         labels if name == use_case.label.column else table[name].cast(pa.int8()) if name == HELD_OUT else table[name]
         for name in names
-        if name in table.column_names
+        if name is not None and name in table.column_names and not _is_pseudonym(name, use_case)
     )
-    ranks = (pc.rank(key, tiebreaker="dense").to_numpy() for key in keys)
-    return np.argsort(grouped(ranks, table.num_rows), kind="stable")
+    codes = grouped((pc.rank(key, tiebreaker="dense").to_numpy() for key in keys), table.num_rows)
+    entities = _groups(table, use_case)
+    return np.lexsort((entities, _signatures(codes, entities)[entities], codes))
+
+
+def _is_pseudonym(name: str, use_case: UseCase) -> bool:
+    """Whether a stored column, that of a protected attribute for one, says something else in every home."""
+    return name != HELD_OUT and use_case.contract.columns[name].personal is not None
+
+
+def _signatures(codes: NDArray[np.int64], entities: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each entity (numbered from 0), by the codes of its rows: equal where its rows are, ordered as they.
+
+    `codes` (n,) are the same for rows that are alike; entities are compared by theirs, sorted, one after the other.
+    """
+    counts = np.bincount(entities)
+    if len(counts) == len(codes) or int(codes.max()) + 1 == len(codes):
+        return np.zeros(len(counts), dtype=np.int64)  # one row each, or no two alike: nothing is left to decide
+    ordered = codes[np.lexsort((codes, entities))]
+    owned = [tuple(part.tolist()) for part in np.split(ordered, np.cumsum(counts)[:-1])]
+    rank = {signature: place for place, signature in enumerate(sorted(set(owned)))}
+    return np.array([rank[signature] for signature in owned], dtype=np.int64)
 
 
 def _times(table: pa.Table, use_case: UseCase) -> NDArray[np.datetime64] | None:

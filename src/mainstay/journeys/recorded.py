@@ -1,14 +1,18 @@
-"""What the ledger has about a thing that a person names by the start of its id."""
+"""Finding what a person names by the start of its id, and writing facts where others may be writing too."""
 
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from mainstay.digests import short
-from mainstay.errors import NotFound, Refused
-from mainstay.ledger.facts import Fact, Ledger
+from mainstay.errors import Conflict, NotFound, Refused
+from mainstay.journeys.asked import Asked
+from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import Kind
+from mainstay.wiring import Platform
 
 T = TypeVar("T")
 
+ATTEMPTS = 5
 LEAST = 4
 """Characters that the start of an id must have, beyond its prefix."""
 
@@ -34,3 +38,19 @@ def recorded(ledger: Ledger, use_case: str, kind: Kind[T], named: str) -> Fact[T
             f"there is no {kind.name} `{named}` of {use_case}" + (f" (the last are: {last})" if last else "")
         )
     return found[0]
+
+
+def settle(platform: Platform, use_case: str, decide: Callable[[], Sequence[Entry[Any]]], asked: Asked) -> None:
+    """Write what `decide` says of the ledger as it stands (nothing, too), and ask again where somebody was faster.
+
+    Conflict where others were faster five times in a row.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        now = platform.settings.clock()
+        try:
+            platform.ledger.write(use_case, *decide(), at=now, actor=asked.actor, reason=asked.reason)
+        except Conflict:
+            if not left:
+                raise
+        else:
+            return

@@ -5,7 +5,7 @@ command line or an orchestrator. Nothing is registered before it has passed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,30 @@ from mainstay.data.mask import needs_key
 from mainstay.data.source import read
 from mainstay.data.split import split
 from mainstay.data.validate import Validated, validate
-from mainstay.digests import new_id, short
+from mainstay.digests import digest, new_id, short
 from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.recorded import recorded
+from mainstay.journeys.recorded import recorded, settle
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, VERDICTS
-from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Run, Value
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
+from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, Value
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
+from mainstay.records import encode
 from mainstay.registry.live import go_live
 from mainstay.registry.manifest import Against
 from mainstay.registry.mirror import Mirror
-from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, load, store_candidate
+from mainstay.registry.shelf import (
+    Admission,
+    admit,
+    candidate_bundle,
+    champion,
+    identical,
+    load,
+    shelve,
+    store_candidate,
+)
 from mainstay.registry.shelf import versions as versions_of
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import Parts
@@ -112,18 +122,23 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     if checked.verdict.outcome is not Outcome.PASS:
         return None
     far.stage = "freeze"
-    frozen = platform.ledger.latest_of_each(use_case.name, DATASETS)
-    parent = frozen[-1].body if frozen else None
+    frozen = [fact.body for fact in platform.ledger.all_of(use_case.name, DATASETS)]
+    least_cut = max((made.holdout.cut for made in frozen if made.holdout.cut), default=None)
+    parent = frozen[-1] if frozen else None
     bad = checked.quarantine.num_rows
-    dataset = freeze(checked.table, use_case, platform.blobs, key, parent, bad)
-    before = platform.ledger.latest(use_case.name, DATASETS, dataset.id)
-    if before is not None and before.body.holdout == dataset.holdout:
-        dataset = before.body  # the same rows, held out alike: the version that stands, with its own parent
-    else:
-        _write(platform, use_case, Entry(DATASETS, dataset.id, dataset, before.number if before else 0), asked)
-    far.dataset = dataset
-    tell(dataset)
-    return dataset
+    dataset = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut)
+
+    def unless_it_stands() -> list[Entry[Any]]:
+        before = platform.ledger.latest(use_case.name, DATASETS, dataset.id)
+        if before is not None and before.body.holdout == dataset.holdout:
+            return []
+        return [Entry(DATASETS, dataset.id, dataset, before.number if before else 0)]
+
+    settle(platform, use_case.name, unless_it_stands, asked)
+    # What was there already keeps its own parent.
+    far.dataset = recorded(platform.ledger, use_case.name, DATASETS, dataset.id).body
+    tell(far.dataset)
+    return far.dataset
 
 
 def make_keys(platform: Platform, tell: Tell) -> None:
@@ -154,7 +169,7 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
         best = search(use_case, parts.train, _logging(tracked, tell))
         candidate, bundle, files = _candidate(use_case, parts, best, run, dataset, far)
         store_candidate(use_case.name, files, platform.blobs)
-        _record_run(platform, use_case, best, candidate, code, tracked.id, asked)
+        _record_run(platform, use_case, best, candidate, dataset, code, tracked.id, asked)
         chosen = {"estimator": best.trial.estimator, **best.trial.parameters}
         scores = {**candidate.cross_validated, **{f"holdout_{name}": made for name, made in candidate.holdout.items()}}
         tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case))
@@ -200,6 +215,7 @@ def _record_run(
     use_case: UseCase,
     best: Best,
     candidate: Candidate,
+    dataset: DatasetVersion,
     code: Mapping[str, str],
     tracked: str,
     asked: Asked,
@@ -215,54 +231,95 @@ def _record_run(
         best.trial.parameters,
         code,
         tracked,
+        dataset.holdout,
     )
-    before = platform.ledger.latest(use_case.name, CANDIDATES, candidate.id)
-    entries = (Entry(RUNS, run.id, run), Entry(CANDIDATES, candidate.id, candidate, before.number if before else 0))
-    platform.ledger.write(use_case.name, *entries, at=platform.settings.clock(), actor=asked.actor, reason=asked.reason)
+
+    def both() -> list[Entry[Any]]:
+        before = platform.ledger.latest(use_case.name, CANDIDATES, candidate.id)
+        return [Entry(RUNS, run.id, run), Entry(CANDIDATES, candidate.id, candidate, before.number if before else 0)]
+
+    settle(platform, use_case.name, both, asked)
 
 
 def gate(platform: Platform, use_case: UseCase, named: str, asked: Asked) -> Verdict:
     """Judge a candidate on the holdout. The look it takes is written before anybody sees what it saw."""
     candidate = recorded(platform.ledger, use_case.name, CANDIDATES, named).body
-    dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
+    _, dataset = _origin(platform, use_case, candidate)
     bundle = candidate_bundle(candidate, platform.blobs)
     holdout = parts_of(platform, use_case, dataset, lambda noun: None).holdout
-    subject = looked_at(dataset.holdout)
-    history = platform.ledger.history(use_case.name, LOOKS, subject)
-    taken = look((fact.body for fact in history), candidate.id, dataset.holdout)
-    if all(fact.body != taken for fact in history):
-        _write(platform, use_case, Entry(LOOKS, subject, taken, len(history)), asked)
+    taken = _look(platform, use_case, candidate, dataset, asked)
     probability = Scorer(bundle).score(holdout.columns).probability
-    verdict = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken)
-    before = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
-    _write(platform, use_case, Entry(VERDICTS, candidate.id, verdict, before.number if before else 0), asked)
+    judged = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken)
+    verdict = replace(judged, policy=_policy(use_case, dataset))
+
+    def next_verdict() -> list[Entry[Any]]:
+        before = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
+        return [Entry(VERDICTS, candidate.id, verdict, before.number if before else 0)]
+
+    settle(platform, use_case.name, next_verdict, asked)
     return verdict
+
+
+def _origin(platform: Platform, use_case: UseCase, candidate: Candidate) -> tuple[Run, DatasetVersion]:
+    """The run a candidate comes from, and the dataset as it was held out then: the same rows may be frozen again."""
+    run = recorded(platform.ledger, use_case.name, RUNS, candidate.run).body
+    dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
+    return run, replace(dataset, holdout=run.holdout)
+
+
+def _look(platform: Platform, use_case: UseCase, candidate: Candidate, dataset: DatasetVersion, asked: Asked) -> Look:
+    """The look that a candidate takes at its holdout, written down; its former one if it has looked before."""
+    subject = looked_at(dataset.holdout)
+
+    def taken() -> tuple[Look, int | None]:
+        history = [fact.body for fact in platform.ledger.history(use_case.name, LOOKS, subject)]
+        made = look(history, candidate.id, dataset.holdout)
+        return made, None if made in history else len(history)
+
+    def unless_it_looked() -> list[Entry[Any]]:
+        made, after = taken()
+        return [] if after is None else [Entry(LOOKS, subject, made, after)]
+
+    settle(platform, use_case.name, unless_it_looked, asked)
+    return taken()[0]
+
+
+def _policy(use_case: UseCase, dataset: DatasetVersion) -> str:
+    """The digest of what a verdict was reached under: these rows, held out like this, and these gates."""
+    return digest([dataset.id, encode(dataset.holdout), use_case.gates_digest])
 
 
 def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, tell: Tell) -> ModelVersion:
     """Sign and number a candidate that passed; what passed goes live at once, until plans exist.
 
-    Refused if it was not judged, or did not pass. An identical candidate is the version that stands: its traffic is
-    left as it is.
+    Refused if it was not judged on its own rows under the gates of today, or did not pass. An identical candidate is
+    the version that stands: its traffic is left as it is. What ended half-way before is ended now.
     """
     candidate = recorded(platform.ledger, use_case.name, CANDIDATES, named).body
     standing = identical(platform.ledger, use_case.name, candidate.id)
-    if standing is not None and champion(platform.ledger, use_case.name) is not None:
+    if standing is not None and _was_live(platform, use_case, standing):
         tell(f"this is {use_case.name}@{standing.version} already: nothing changes")
         return standing
     version = standing or _admitted(platform, use_case, candidate, asked, tell)
+    shelve(version, platform.blobs)
     now = platform.settings.clock()
     go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
     _mirror(platform, use_case, version, tell)
     return version
 
 
+def _was_live(platform: Platform, use_case: UseCase, version: ModelVersion) -> bool:
+    splits = platform.ledger.history(use_case.name, SPLITS, use_case.name)
+    return any(arm.version == version.version for fact in splits for arm in fact.body.arms)
+
+
 def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked: Asked, tell: Tell) -> ModelVersion:
     verdict = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
     if verdict is None:
         raise Refused("it was not judged yet; `mainstay gate` judges it", short(candidate.id))
-    run = recorded(platform.ledger, use_case.name, RUNS, candidate.run).body
-    dataset = recorded(platform.ledger, use_case.name, DATASETS, candidate.dataset).body
+    run, dataset = _origin(platform, use_case, candidate)
+    if verdict.body.policy != _policy(use_case, dataset):
+        raise Refused("it was judged on other rows or under other gates; `mainstay gate` it again", short(candidate.id))
     measured = _against(platform, use_case, candidate, dataset, tell)
     admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured)
     now = platform.settings.clock()
@@ -302,7 +359,3 @@ def _mirror(platform: Platform, use_case: UseCase, live: ModelVersion, tell: Tel
         Mirror(platform.settings.mlflow_url, location).sync(use_case.name, known, {"champion": live.version})
     except MainstayError as error:
         tell(f"MLflow's registry was not brought up to date, and will be by the next release: {error}")
-
-
-def _write(platform: Platform, use_case: UseCase, entry: Entry[Any], asked: Asked) -> None:
-    platform.ledger.write(use_case.name, entry, at=platform.settings.clock(), actor=asked.actor, reason=asked.reason)

@@ -124,6 +124,13 @@ class Ledger:
         rows = self._read(select(FACTS).join(last, both).where(*ours).order_by(FACTS.c.seq))
         return [_fact(kind, row) for row in rows]
 
+    def all_of(self, use_case: str, kind: Kind[T]) -> list[Fact[T]]:
+        """Every fact of a kind, about every subject, in the order in which they were written."""
+        rows = self._read(
+            select(FACTS).where(FACTS.c.use_case == use_case, FACTS.c.kind == kind.name).order_by(FACTS.c.seq)
+        )
+        return [_fact(kind, row) for row in rows]
+
     def since(self, use_case: str, seq: int = 0) -> list[Fact[Any]]:
         """Every fact of a use case after `seq`, of every kind, in order. Refused for a kind of a later release."""
         later = select(FACTS).where(FACTS.c.use_case == use_case, FACTS.c.seq > seq)

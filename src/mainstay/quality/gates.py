@@ -1,5 +1,8 @@
 """May this candidate be released? Every question asked of it, on the untouched rows, as one verdict.
 
+Skill, floors, parity and size must be proven. The leakage checks are alarms, and need to be quiet: what straddles its
+limit is no alarm. Evidence that is missing or not a number is not quiet.
+
 What the candidate says of its own holdout is never a gate: scores are measured again here, from the probabilities that
 the one scorer gives. Its claims must agree with them, because the manifest and the card will repeat them.
 
@@ -22,11 +25,12 @@ from mainstay.nouns import Candidate, Estimate, Holdout, Look, rfc3339
 from mainstay.quality.fairness import fairness_checks
 from mainstay.scoring.frame import Frame
 from mainstay.usecase import Gate, UseCase
-from mainstay.verdicts import Check, Limit, Outcome, Verdict, check
+from mainstay.verdicts import Check, Limit, Need, Outcome, Verdict, check
 
 CLAIM_TOLERANCE = 1e-5
 """How far a claimed score may be from the measured one, relative to sizes above 1: what parity allows."""
-SINGLE_FEATURE = "single_feature_auc"
+PERFECT_FROM = 0.6
+"""A value of 1 is an alarm where its interval starts above this: at an AUC of 1, with 8 rows of each class or more."""
 
 
 def looked_at(holdout: Holdout) -> str:
@@ -70,7 +74,7 @@ def judge(
     gates = use_case.gates
     scored: list[tuple[str, Gate]] = [("skill", gates.skill), *gates.floors.items()]
     checks = [_scored(name, gate, spent.get(name), plain.get(name), taken) for name, gate in scored]
-    checks += _leakage(candidate.evidence, list(holdout.columns), use_case)
+    checks += _leakage(candidate.evidence, plain["roc_auc"], [*holdout.columns, *use_case.derived], use_case)
     checks.append(_gated("parity", candidate.evidence.get("parity"), gates.parity))
     checks.append(_gated("size", _size(candidate), gates.size))
     checks += fairness_checks(holdout, probability, threshold, gates.fairness)
@@ -91,28 +95,65 @@ def _scored(name: str, gate: Gate, found: Estimate | None, plain: Estimate | Non
         return made
     said = f"{made.reason} (look {taken.number})"
     if taken.number > 1 and made.outcome is Outcome.INCONCLUSIVE and _gated(name, plain, gate).met:
-        said += "; it would pass at a first look: a new salt or a later cut renews the holdout"
+        renewing = "a new salt" if taken.cut is None else "a later cut"
+        said += f"; it would pass at a first look: {renewing} renews the holdout"
     return replace(made, reason=said)
 
 
-def _leakage(evidence: Mapping[str, Estimate], features: list[str], use_case: UseCase) -> list[Check]:
-    """Labels that predict when permuted, rows on both sides, and inputs that alone know too much."""
+def _leakage(evidence: Mapping[str, Estimate], auc: Estimate, features: list[str], use_case: UseCase) -> list[Check]:
+    """Labels that predict when permuted, copied rows, features and a model that know too much. `auc` is the model's."""
     gates = use_case.gates.leakage
-    checks = [
-        _gated("permuted_auc", evidence.get("permuted_auc"), gates.permuted_auc),
-        _gated("copied_rows", evidence.get("copied_rows"), gates.copied_rows),
+    too_good = _alarmed("model_auc", auc, gates.model_auc)
+    if too_good.outcome is Outcome.FAIL:
+        why = "better than honest models of what people do get; look for a feature that knows the outcome"
+        too_good = replace(too_good, reason=f"{too_good.reason}: {why}, or raise the limit if you know why")
+    return [
+        _alarmed("permuted_auc", evidence.get("permuted_auc"), gates.permuted_auc),
+        _alarmed("copied_rows", evidence.get("copied_rows"), gates.copied_rows),
+        *_by_feature("single_feature_auc", evidence, gates.single_feature_auc, features),
+        *_by_feature("pure_bins", evidence, gates.pure_bins, features),
+        too_good,
     ]
-    prefix = f"{SINGLE_FEATURE}:"
-    names = dict.fromkeys([*features, *(name.removeprefix(prefix) for name in evidence if name.startswith(prefix))])
-    single = [_gated(SINGLE_FEATURE, evidence.get(prefix + name), gates.single_feature_auc, name) for name in names]
-    passed = [made for made in single if made.outcome is Outcome.PASS]
-    checks += [made for made in single if made.outcome is not Outcome.PASS]
-    if passed:
-        worst = max(passed, key=_high)
-        checks.append(replace(worst, reason=f"{worst.reason}; it is the highest of {len(passed)} features that pass"))
-    if not single:
-        checks.append(_gated(SINGLE_FEATURE, None, gates.single_feature_auc))
-    return checks
+
+
+def _alarmed(name: str, found: Estimate | None, gate: Gate, subject: str = "") -> Check:
+    """A check that needs no proof, only no alarm: an estimate on enough rows that straddles its limit is QUIET."""
+    made = replace(_gated(name, found, gate, subject), needs=Need.QUIET)
+    if made.outcome is not Outcome.INCONCLUSIVE or found is None or found.rows < gate.rows:
+        return made
+    if not -math.inf < found.low <= found.value <= found.high < math.inf:
+        return made
+    named = f"{name} of {subject}" if subject else name
+    said = f"{named} is {found.value:.4g} ({found.low:.4g} to {found.high:.4g}), and must be {made.limit}"
+    if found.value >= 1 and found.low > PERFECT_FROM:
+        return replace(made, outcome=Outcome.FAIL, reason=f"{said}: perfect on {found.rows:,} rows", rows_needed=None)
+    reason = f"{said}: no alarm, though {found.rows:,} rows cannot rule it out"
+    return replace(made, outcome=Outcome.QUIET, reason=reason)
+
+
+def _by_feature(name: str, evidence: Mapping[str, Estimate], gate: Gate, features: list[str]) -> list[Check]:
+    """A check for each feature that is not as it should be; those that pass, or are quiet, are told by their highest.
+
+    A feature is the holdout's, or one that there is evidence of. None at all is a check that is missing.
+    """
+    prefix = f"{name}:"
+    subjects = dict.fromkeys([*features, *(key.removeprefix(prefix) for key in evidence if key.startswith(prefix))])
+    made = [_alarmed(name, evidence.get(prefix + subject), gate, subject) for subject in subjects]
+    checks = [
+        replace(each, reason=f"{each.reason}: this share of a class is told by its `{each.subject}` alone")
+        if name == "pure_bins" and each.outcome is Outcome.FAIL
+        else each
+        for each in made
+        if not each.met
+    ]
+    for outcome, said in ((Outcome.QUIET, "are quiet"), (Outcome.PASS, "pass")):
+        alike = [each for each in made if each.outcome is outcome]
+        if alike:
+            worst = max(alike, key=_high)
+            checks.append(
+                replace(worst, reason=f"{worst.reason}; it is the highest of {len(alike)} features that {said}")
+            )
+    return checks or [_alarmed(name, None, gate)]
 
 
 def _high(made: Check) -> float:

@@ -114,7 +114,7 @@ def admit(
             manifest = _manifest(asked, bundle, stored(files), chosen, signer.key_id, now)
             standing = _written(manifest, ledger, blobs, signer, now=now, actor=actor, reason=reason)
         if standing is not None:
-            _shelve(standing, blobs)
+            shelve(standing, blobs)
             return standing
     raise Conflict(f"others took each of the {ATTEMPTS} numbers that were tried; try again", asked.candidate.use_case)
 
@@ -221,8 +221,11 @@ def _written(
     return version
 
 
-def _shelve(version: ModelVersion, blobs: Blobs) -> None:
-    """Copy to the shelf what the fact names; the manifest and its signature come last. May be repeated."""
+def shelve(version: ModelVersion, blobs: Blobs) -> None:
+    """Copy to the shelf what a version's fact names; the manifest and its signature come last. May be repeated.
+
+    NotFound or Refused where the candidate's files or the signed manifest are no longer what they were.
+    """
     data = _signed_bytes(version, blobs)
     source = f"candidates/{version.use_case}/{version.candidate}"
     files = {name: blobs.get(f"{source}/{name}") for name in FILES}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.expressions import Column, Expression, Node, Number, Operation, Text
+from mainstay.usecase import normal
 
 Columns = Mapping[str, NDArray[Any]]
 """Rows by column, each of shape (n,): numbers float64 with NaN for missing, categories objects of str | None."""
@@ -34,7 +35,7 @@ def _value(node: Node, columns: Columns) -> Floats:
         case Operation("is_null", (Column(name, "category"),)):
             return _missing(columns[name]).astype(np.float64)
         case Operation("==" | "!=" as operator, (Column(name, "category"), Text(wanted))):
-            equal = (columns[name] == wanted).astype(np.float64)
+            equal = (columns[name] == normal(wanted)).astype(np.float64)
             answered = equal if operator == "==" else 1.0 - equal
             return np.where(_missing(columns[name]), np.nan, answered)
         case Operation(name, arguments):

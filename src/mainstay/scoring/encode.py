@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from mainstay.scoring.derive import Columns, evaluate
 from mainstay.usecase import UseCase
 
 InputType = Literal["integer", "number", "category"]
+LARGEST_NUMBER: Final = float(np.finfo(np.float32).max)
+"""What the tensor can hold; a number beyond it is no number, in a source as in a request."""
+LARGEST_INTEGER: Final = 2**53 - 1
+"""Up to here every integer is a float of its own."""
 MAX_CATEGORIES = 50
 """A column with more values keeps the most frequent ones; the rest score as unseen."""
 
@@ -72,6 +76,12 @@ class Encoder:
         return {name: parse(text, kinds) for name, text in self.derived}
 
     @cached_property
+    def learned(self) -> Mapping[str, frozenset[str]]:
+        """The categories that have a place, of the inputs whose contract lists none: any other is unseen."""
+        unlisted = {each.name for each in self.inputs if each.kind == "category" and each.values is None}
+        return {each.name: frozenset(each.categories) for each in self.features if each.name in unlisted}
+
+    @cached_property
     def places(self) -> tuple[str, ...]:
         """The names of the tensor's columns."""
         return tuple(place for feature in self.features for place in feature.places)
@@ -90,13 +100,13 @@ def fit(columns: Columns, inputs: tuple[Input, ...], derived: Mapping[str, Expre
     """
     whole = with_derived(columns, derived)
     features = [_feature(each, whole[each.name]) for each in inputs]
-    features += [Feature(name, "number", missing=bool(np.isnan(whole[name]).any())) for name in derived]
+    features += [Feature(name, "number", missing=bool(np.isnan(_rounded(whole[name])).any())) for name in derived]
     return Encoder(inputs, tuple((name, each.text) for name, each in derived.items()), tuple(features))
 
 
 def _feature(given: Input, values: NDArray[np.generic]) -> Feature:
     if given.kind == "number":
-        return Feature(given.name, "number", missing=given.nullable or bool(np.isnan(values).any()))
+        return Feature(given.name, "number", missing=given.nullable or bool(np.isnan(_rounded(values)).any()))
     seen = Counter(value for value in values.tolist() if value is not None)
     missing = given.nullable or seen.total() < len(values)
     categories = tuple(given.values or sorted(seen))
@@ -106,11 +116,20 @@ def _feature(given: Input, values: NDArray[np.generic]) -> Feature:
     return Feature(given.name, "category", categories, missing)
 
 
+def _rounded(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Numbers (n,) as the tensor holds them: an infinity is no feature."""
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
+
+
 def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     """The tensor, shape (n, places). An unseen category is zeros in its block; a missing number is NaN and its flag 1.
 
     Every number is rounded to float32 here, before training as well as before scoring: a threshold of a tree that was
-    fitted on more precise numbers could send the same row the other way.
+    fitted on more precise numbers could send the same row the other way. What float32 cannot hold, such as a product of
+    two large inputs, is missing, so NaN, also where no row lacked it in training and it has no flag.
     """
     whole = with_derived(columns, encoder.expressions)
     rows = len(next(iter(columns.values()))) if columns else 0
@@ -119,8 +138,7 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     for feature in encoder.features:
         values = whole[feature.name]
         if feature.kind == "number":
-            with np.errstate(over="ignore"):
-                tensor[:, at] = values
+            tensor[:, at] = _rounded(values)
             missing = np.isnan(tensor[:, at])
         else:
             place = {value: n for n, value in enumerate(feature.categories)}

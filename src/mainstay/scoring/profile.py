@@ -10,6 +10,10 @@ from mainstay.scoring.derive import Columns
 from mainstay.scoring.encode import Input
 
 BINS = 20
+SHARED = 5
+"""A category that fewer rows have is not named: a rare text may be about one customer."""
+NAMED = 50
+"""Categories of a column that are named at most, the most frequent ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,11 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """How many rows had each value, by name; `missing` rows had none."""
+    """How many rows had each frequent value, by name; `other` rows had a rarer one, and `missing` rows had none."""
 
     counts: tuple[tuple[str, int], ...]
     missing: int
+    other: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,16 @@ def _numbers(values: NDArray[np.float64]) -> Numbers:
 def _categories(values: NDArray[np.object_]) -> Categories:
     counts = Counter(values.tolist())
     missing = counts.pop(None, 0)
-    return Categories(tuple(sorted(counts.items())), missing)
+    shared = sorted((item for item in counts.items() if item[1] >= SHARED), key=lambda item: (-item[1], item[0]))
+    named = sorted(shared[:NAMED])
+    return Categories(tuple(named), missing, counts.total() - sum(count for _, count in named))
 
 
 def draw(profile: Profile, inputs: tuple[Input, ...], rows: int, seed: int) -> dict[str, NDArray[np.generic]]:
-    """Rows that never existed: every input drawn by itself from its histogram. Deterministic in the seed."""
+    """Rows that never existed: every input drawn by itself from its histogram. Deterministic in the seed.
+
+    A category is one of those that are named, or missing as often as it was; missing too where none is named.
+    """
     random = np.random.default_rng(seed)
     drawn: dict[str, NDArray[np.generic]] = {}
     for each in inputs:
@@ -102,4 +112,6 @@ def _draw_numbers(numbers: Numbers, rows: int, random: np.random.Generator) -> N
 def _draw_categories(categories: Categories, rows: int, random: np.random.Generator) -> NDArray[np.object_]:
     names = np.array([*(name for name, _ in categories.counts), None], dtype=object)
     weights = np.array([*(count for _, count in categories.counts), categories.missing], dtype=np.float64)
+    if not weights.any():
+        weights[-1] = 1.0
     return np.asarray(names[random.choice(weights.size, size=rows, p=weights / weights.sum())], dtype=object)

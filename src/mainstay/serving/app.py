@@ -20,7 +20,7 @@ from mainstay.digests import new_id
 from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.arms import Arms, Live
-from mainstay.serving.guard import BATCH_BYTES, BATCH_ROWS, SINGLE_BYTES, parse_json, read_body, trace_of
+from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
 
@@ -66,12 +66,14 @@ def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_
 
 def _add_predictions(app: FastAPI, arms: Arms, clock: Callable[[], datetime]) -> None:
     batches = asyncio.Semaphore(BATCHES)
+    single_bodies, batch_bodies = single_room(), batch_room()
 
     @app.post("/predict", summary="One prediction", openapi_extra=_body("PredictRequest"), **_answered(schemas.Answer))
     async def predict(request: Request) -> Response:
-        live = _live(arms)
-        body = await read_body(request, SINGLE_BYTES)
-        made = answers(live, [parse_json(body)], [new_id(clock())], request.state.trace_id)[0]
+        _live(arms)
+        async with read_body(request, single_bodies) as body:
+            # Looked up again: whoever sends slowly is not answered by what was live when they began.
+            made = answers(_live(arms), [parse_json(body)], [new_id(clock())], request.state.trace_id)[0]
         if isinstance(made, Rejected):
             raise made
         request.state.version = metrics.count_answers([made])
@@ -84,15 +86,14 @@ def _add_predictions(app: FastAPI, arms: Arms, clock: Callable[[], datetime]) ->
         **_answered(schemas.Answers),
     )
     async def predict_batch(request: Request) -> Response:
-        live = _live(arms)
-        async with batches:
-            body = await read_body(request, BATCH_BYTES)
-            made, version = await asyncio.to_thread(_batch, live, body, new_id(clock()), request.state.trace_id)
+        _live(arms)
+        async with read_body(request, batch_bodies) as body, batches:
+            made, version = await asyncio.to_thread(_batch, _live(arms), body, new_id(clock()), request.state.trace_id)
         request.state.version = version
         return Response(made, media_type="application/json")
 
 
-def _batch(live: Live, body: bytes, batch_id: str, trace_id: str) -> tuple[bytes, str]:
+def _batch(live: Live, body: bytearray, batch_id: str, trace_id: str) -> tuple[bytes, str]:
     """The JSON that answers a batch, and the version that answered it, as it is counted."""
     rows = _rows(parse_json(body))
     ids = [f"{batch_id}.{place}" for place in range(len(rows))]
@@ -130,7 +131,7 @@ def _body(schema: str) -> dict[str, Any]:
 
 
 def _answered(model: type[schemas.Shape]) -> dict[str, Any]:
-    return {"response_model": model, "responses": schemas.problems(400, 413, 415, 422, 500, 503)}
+    return {"response_model": model, "responses": schemas.problems(400, 408, 413, 415, 422, 500, 503)}
 
 
 def _add_health(app: FastAPI, arms: Arms) -> None:

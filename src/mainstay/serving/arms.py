@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mainstay.digests import unit_interval
-from mainstay.errors import MainstayError, NotFound, Unavailable
+from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Split
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
@@ -176,6 +176,8 @@ class Arms:
             version = next(iter(troubles))
             cause = troubles[version]
             reason = f"split {split.number} is not applied: {version}: {_shareable(cause, 'the store of versions')}"
+            if self.live is None and split.champion in troubles:
+                reason, cause = _unanswerable(split.champion, troubles[split.champion])
         try:
             policies = self._read_policies(split.configuration)
         except NotFound as error:
@@ -219,6 +221,12 @@ class Arms:
         if reason != self._reason and reason is not None:
             log.warning("%s (%s)", reason, cause) if cause else log.warning("%s", reason)
         self._reason = reason
+
+
+def _unanswerable(champion: str, cause: MainstayError) -> tuple[str, MainstayError]:
+    """Why a process that has nothing else to answer with cannot answer with what is live."""
+    doubt = "cannot be believed" if isinstance(cause, Refused) else "cannot be loaded"
+    return f"{champion} is live and {doubt}: {_shareable(cause, 'the store of versions')}", cause
 
 
 def _shareable(error: MainstayError, what: str) -> str:

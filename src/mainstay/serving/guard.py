@@ -1,10 +1,13 @@
 """What may come in: how large a body, in which encoding, which JSON, and from whom."""
 
+import asyncio
 import ipaddress
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -12,9 +15,31 @@ from starlette.requests import Request
 from mainstay.errors import Refused
 from mainstay.serving.problems import Rejected
 
-SINGLE_BYTES = 1_000_000
-BATCH_BYTES = 32_000_000
 BATCH_ROWS = 10_000
+
+
+@dataclass(slots=True)
+class Room:
+    """What bodies of one kind may take: bytes and seconds each, and bytes together while they wait for their answers.
+
+    `held` is what they take now. A body takes only what was sent of it, so clients that send nothing keep nobody out.
+    """
+
+    most: int
+    seconds: float
+    together: int
+    held: int = 0
+
+
+def single_room() -> Room:
+    """Room for the bodies of single requests: 1 MB each."""
+    return Room(most=1_000_000, seconds=10, together=64_000_000)
+
+
+def batch_room() -> Room:
+    """Room for the bodies of batches: 32 MB each, four of the largest together."""
+    return Room(most=32_000_000, seconds=20, together=128_000_000)
+
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
 
@@ -38,20 +63,36 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The bytes of a JSON body of at most `limit` bytes. Rejected with 415 or 413, before more than that is read."""
+@asynccontextmanager
+async def read_body(request: Request, room: Room) -> AsyncIterator[bytearray]:
+    """The bytes of a JSON body; they take up room until the context is left.
+
+    Rejected with 415 or 413 before more than is allowed was read, with 408 where it takes too long, and with 503 where
+    there is no room for it now.
+    """
     _check_headers(request)
-    too_large = Rejected(413, f"the body is larger than {limit:,} bytes, the most that is read here")
+    too_large = Rejected(413, f"the body is larger than {room.most:,} bytes, the most that is read here")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > limit:
+    if declared.isdecimal() and int(declared[:20]) > room.most:
         raise too_large
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
+    body = bytearray()
+    try:
+        try:
+            async with asyncio.timeout(room.seconds):
+                async for chunk in request.stream():
+                    if len(body) + len(chunk) > room.most:
+                        raise too_large
+                    if room.held + len(chunk) > room.together:
+                        detail = "too many bodies wait for their answers: send this one again later"
+                        raise Rejected(503, detail, headers={"retry-after": "5"})
+                    room.held += len(chunk)
+                    body += chunk
+        except TimeoutError as error:
+            detail = f"the body took longer than {room.seconds:g} seconds, the most that is waited for here"
+            raise Rejected(408, detail, headers={"connection": "close"}) from error
+        yield body
+    finally:
+        room.held -= len(body)
 
 
 def _check_headers(request: Request) -> None:
@@ -66,7 +107,7 @@ def _check_headers(request: Request) -> None:
         raise Rejected(415, "the body must not be compressed")
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes | bytearray) -> Any:
     """The value of a JSON text (RFC 8259) in UTF-8. Rejected with 400 for anything else.
 
     So for NaN and infinities, an object that gives a field twice, half a character (a lone surrogate), nesting deeper

@@ -163,6 +163,7 @@ class _Workers:
                 self.running[place] = self._start()
 
     def _end(self) -> None:
+        self.listener.close()  # or connections would be made that nobody takes any more
         for worker in self.running:
             worker.terminate()
         until = time.monotonic() + DRAIN + 5

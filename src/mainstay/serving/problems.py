@@ -15,11 +15,12 @@ KINDS: Mapping[int, tuple[str, str]] = {
     400: ("unreadable-body", "The body cannot be read"),
     404: ("not-found", "There is no such route"),
     405: ("method-not-allowed", "The route does not take this method"),
+    408: ("too-slow", "The body took too long to arrive"),
     413: ("too-large", "The request is too large"),
     415: ("unsupported-media-type", "The body is not declared as JSON"),
     422: ("invalid-request", "The request does not fit the contract"),
     500: ("defect", "The server failed"),
-    503: ("not-ready", "No version is ready to answer"),
+    503: ("not-ready", "Not ready to answer"),
 }
 """Every status that is answered with a problem: the end of its `type`, and its `title`."""
 

@@ -1,5 +1,6 @@
 """One process that serves: the arms kept fresh on a thread, the routes on an event loop, until it is told to stop."""
 
+import asyncio
 import json
 import logging
 import signal
@@ -28,6 +29,10 @@ from mainstay.wiring import Platform, platform
 
 FIRST_LOOK = 1.5
 """Seconds to wait for the first split before listening without one."""
+TOGETHER = 0.25
+"""Seconds until every worker that was told to stop has closed its socket; uvicorn looks every 0.1 s."""
+LEAVE = 0.5
+"""Seconds in which busy connections hear, with an answer, that they end with it. Then those at rest are closed."""
 DRAIN = 20
 """Seconds that requests in flight are given to end; Kubernetes kills after 30."""
 
@@ -60,6 +65,22 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready(self._arms.health())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Uvicorn's own closes at once what has no request, while a busy client's next one is already on its way: it
+        # would be lost without a word. Whoever is told to leave comes back, so every socket has to be closed before.
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        if self.server_state.connections:
+            await asyncio.sleep(TOGETHER)
+            self.server_state.default_headers.append((b"connection", b"close"))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE):
+                    while self.server_state.connections:
+                        await asyncio.sleep(LEAVE / 20)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
