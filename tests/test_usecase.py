@@ -52,6 +52,13 @@ def test_unquoted_yes_and_no_are_words_as_people_expect() -> None:
     assert loads(changed('positive: "Yes"', "positive: Yes")).label.positive == "Yes"
 
 
+def test_categories_are_spelt_in_one_way() -> None:
+    spelt = loads(changed('positive: "Yes"', 'positive: " Yes "'))
+    assert spelt.classes == ("No", "Yes")
+    cafe = loads(changed("values: [Female, Male]", 'values: ["cafe\u0301 ", Male]'))
+    assert cafe.contract.columns["gender"].values == ("caf\u00e9", "Male")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -69,6 +76,10 @@ def test_unquoted_yes_and_no_are_words_as_people_expect() -> None:
         ("{share: 1, hold", "{share: 0.9, hold", "plan: the last step must have share 1, not 0.9"),
         ("share: 0.05", "share: 0.9", "plan: the shares of the steps must not fall"),
         ('positive: "Yes"', 'positive: "Yep"', "label.positive: `Yep` is not a class"),
+        ('positive: "Yes"', "positive: unknown", "label.positive: `unknown` is not a class"),
+        ("values: [Female, Male]", 'values: [Female, " "]', "a blank is a missing value, not a category"),
+        ("values: [Female, Male]", 'values: [Female, " Female"]', "contract.columns.gender: a value is listed twice"),
+        ("trials: 30", "trials: 1", "recipe: trials 1 is less than the 2 estimators: each needs one"),
         ('absent_means: "No"', 'absent_means: "Nay"', "label.absent_means: `Nay` is not a class"),
         ("name: churn\n", "name: churn\nname: again\n", "mainstay.yaml:5: `name` is given twice"),
         ("name: churn\n", "", "`name` is missing"),

@@ -21,14 +21,16 @@ def churn() -> str:
 
 @pytest.fixture(scope="session")
 def first_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `mainstay.yaml` and, in `home/`, its first release, which said `released.json`."""
+    """A folder with `mainstay.yaml` and, in `home/`, a first release: what it said, and its manifest, lie beside."""
     folder = tmp_path_factory.mktemp("released")
     (folder / "mainstay.yaml").write_text(churn())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MAINSTAY_HOME", str(folder / "home"))
+        with (folder / "released.txt").open("w") as out, redirect_stdout(out):
+            assert main(["release", "--why", "The first one."]) == 0
         with (folder / "released.json").open("w") as out, redirect_stdout(out):
-            assert main(["release", "--json", "--why", "The first one."]) == 0
+            assert main(["models", "show", "--json"]) == 0
     return folder
 
 

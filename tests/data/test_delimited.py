@@ -40,7 +40,7 @@ def test_every_end_of_line_and_none_at_the_end_will_do() -> None:
 
 def test_a_quoted_value_may_hold_lines_and_delimiters() -> None:
     assert rows_of('a,b\n"x\ny, ""z""",2\n') == {"a": ['x\ny, "z"'], "b": ["2"]}
-    assert rows_of('a,b\n5" pipe,2\n')["a"] == ['5" pipe']
+    assert rows_of('a,b\n"","5"" pipe"\n"""x""",""""\n') == {"a": [None, '"x"'], "b": ['5" pipe', '"']}
 
 
 def test_another_delimiter_is_named() -> None:
@@ -88,9 +88,38 @@ def test_a_quote_that_never_closes_is_refused_by_its_line() -> None:
     assert "a quote that opens on line 1 never closes" in refused('a,"b\n1,2\n')
 
 
+def test_a_quote_in_the_middle_of_a_value_is_refused_by_its_line() -> None:
+    assert refused('a,b\n1,2\n5" pipe,2\n').startswith("a quote in the middle of a value on line 3; put the whole")
+    assert "on line 2; put" in refused('a,b\n1, "x, y"\n')
+    for end in ("\n", "\r\n", "\r"):
+        lines = ["a,b", *(f"{n},n{n}" for n in range(1000))]
+        lines[101], lines[901] = '100,"n100', '900,"n900'
+        said = refused(end.join(lines))
+        assert "a quote in the middle of a value on line 902, in the value that a quote opens on line 102" in said
+    assert "on line 3, in the value that a quote opens on line 2" in refused('a,b\n"x ""y"" \nz"1,2\n')
+
+
+def test_a_stray_quote_is_found_wherever_in_a_large_file_it_is() -> None:
+    row = '"x ""y""\nz",1\n'
+    large = "a,b\n" + row * 1_300_000  # two blocks
+    assert "on line 2600002; put the whole" in refused(large + '5" pipe,2\n')
+    assert "a quote that opens on line 2600003 never closes" in refused(large + '1,2\n3,"4""\n')
+
+
 def test_a_line_no_reader_can_hold_is_refused() -> None:
     assert "not a header" in refused("a" * 200_000 + "\n1\n")
     assert "line 2 cannot be read" in refused("a,b\n1," + "x" * 200_000 + ",3\n")
+
+
+@given(st.text(st.sampled_from('"a,\n'), max_size=12))
+def test_what_arrow_is_given_it_reads_as_any_strict_reader_would(text: str) -> None:
+    text = "k,v\n" + text
+    try:
+        found = rows_of(text)
+    except Refused:
+        return
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row][1:]
+    assert list(zip(*found.values(), strict=True)) == [tuple(value or None for value in row) for row in rows]
 
 
 @given(

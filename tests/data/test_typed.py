@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -54,7 +55,14 @@ def test_one_bad_number_changes_no_other(values: list[float | str]) -> None:
     assert together == [read([text], NUMBER)[0] for text in texts]
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_that_the_scorer_cannot_hold_is_wrong() -> None:
+    largest = float(np.finfo(np.float32).max)
+    assert read(["1e39", "-1e39", repr(largest)], NUMBER) == [..., ..., largest]
+    assert read([1e39, -largest], NUMBER) == [..., -largest]
+    assert read([Decimal(10**39)], NUMBER) == [...]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_number_is_the_same_as_text_and_as_a_float(value: float) -> None:
     assert read([repr(value)], NUMBER) == read([value], NUMBER) == [value]
 
@@ -65,6 +73,17 @@ def test_a_category_is_spelt_as_its_contract_spells_it() -> None:
     assert read([0.0, 1.0, math.nan, math.inf, 0.5], FLAG) == ["0", "1", None, ..., "0.5"]
     cafe = Column(type="category", values=("caf\u00e9", "1.0"))
     assert read(["cafe\u0301", "1.0"], cafe) == ["caf\u00e9", "1.0"]
+
+
+def test_white_space_around_a_category_is_no_part_of_it() -> None:
+    assert read([" 0", "1\t", "\u00a0"], FLAG) == ["0", "1", None]
+    assert read([" Ulm ", "\u2003Bonn", "", "New  York"], Column(type="category")) == ["Ulm", "Bonn", None, "New  York"]
+
+
+def test_a_category_of_numbers_is_spelt_alike_as_integers_and_as_floats() -> None:
+    numbers = Column(type="category")
+    assert read([2**53 + 1, 7], numbers) == ["9007199254740993", "7"]
+    assert read([float(2**60), 1e-7, -0.0, math.inf], numbers) == [str(2**60), "1e-07", "0", ...]
 
 
 def test_booleans_are_a_category_only_by_those_words() -> None:

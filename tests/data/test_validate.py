@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mainstay.data.holdout import watermark_of
 from mainstay.data.source import read
 from mainstay.data.validate import Validated, validate
 from mainstay.usecase import UseCase
@@ -192,6 +193,20 @@ def test_a_time_may_be_missing_only_where_the_contract_says_so(rows: pa.Table, s
     assert "no column `seen`" in validate(rows, strict).verdict.reason
     half = without(timed(rows), "loaded")
     assert "no column `loaded`" in validate(half, shop).verdict.reason
+
+
+def test_a_time_to_come_is_set_aside_where_now_is_known(rows: pa.Table, shop: UseCase) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)  # when every row was loaded
+    later = changed(timed(rows), seen={3: "2062-01-01"}, loaded={4: "2026-01-02T00:00:00.000001Z", 5: None})
+    found = validate(later, shop, now)
+    assert found.quarantine["row"].to_pylist() == [4, 5]
+    assert found.quarantine["reasons"][0].as_py() == "`seen` is in the future: `2062-01-01`"
+    assert check_of(found, "future", "loaded").reason.startswith("`loaded` is in the future in 1 of 8 rows (row 5 `")
+    assert watermark_of(found.table, shop) == now
+    assert validate(later, shop).quarantine.num_rows == 0
+    sound = validate(timed(rows), shop, now)
+    assert [each.outcome for each in sound.verdict.checks if each.name == "future"] == [Outcome.PASS] * 2
+    assert all(each.name != "future" for each in validate(rows, shop, now).verdict.checks)
 
 
 def test_the_label_is_needed_with_both_classes(rows: pa.Table, shop: UseCase) -> None:

@@ -2,20 +2,24 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mainstay.adapters.blobs import BlobDirectory
-from mainstay.data.freeze import freeze, open_dataset
+from mainstay.data.freeze import canonical_order, freeze, open_dataset
 from mainstay.data.source import read
 from mainstay.data.split import split
 from mainstay.data.validate import validate
 from mainstay.errors import Refused
 from mainstay.features.offline import Left, training_frame
-from mainstay.scoring.frame import Frame
+from mainstay.nouns import DatasetVersion, Holdout
+from mainstay.scoring.frame import HELD_OUT, Frame
 from mainstay.usecase import UseCase
 from mainstay.usecase_file import CHURN, load, loads
 
@@ -155,6 +159,48 @@ def test_no_pseudonym_key_and_no_order_of_rows_changes_the_frame(visits: UseCase
         np.testing.assert_array_equal(values, second.slices[name])
     np.testing.assert_array_equal(first.labels, second.labels)
     np.testing.assert_array_equal(first.held_out, second.held_out)
+    np.testing.assert_array_equal(first.groups, second.groups)
+
+
+ALIKE = st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 1), st.booleans(), st.integers(0, 1))
+
+
+@pytest.mark.parametrize("timed", [False, True])
+@settings(deadline=None)
+@given(st.lists(ALIKE, min_size=2, max_size=20), st.permutations(range(5)), st.randoms())
+def test_no_pseudonym_decides_between_rows_that_are_alike(
+    timed: bool, rows: list[tuple[int, int, int, bool, int]], names: list[int], random: Random
+) -> None:
+    """Entities of several rows, many of them the same: what comes first and what keeps together is in the rows."""
+    use_case = loads(VISITS)
+
+    def frame_of(names: list[int], rows: list[tuple[int, int, int, bool, int]]) -> Frame:
+        given_rows = [
+            {"id": f"c{names[who]}", "age": age, "left": ("No", "Yes")[left], "day": day, "gender": "fm"[day]}
+            for who, age, left, _, day in rows
+        ]
+        stored = table(given_rows, timed=timed).append_column(HELD_OUT, pa.array([row[3] for row in rows]))
+        if timed:
+            stored = stored.set_column(stored.column_names.index("seen"), "seen", stored["seen"].cast("timestamp[us]"))
+        stored = stored.take(canonical_order(stored, use_case))
+        seen = START + timedelta(days=100) if timed else None
+        made = DatasetVersion("ds_x", "visits", len(rows), (), "", Holdout("visits", 0.2), watermark=seen)
+        return training_frame(stored, made, use_case)[0]
+
+    first, second = frame_of(list(range(5)), rows), frame_of(names, random.sample(rows, len(rows)))
+    np.testing.assert_array_equal(first.groups, second.groups)
+    np.testing.assert_array_equal(first.columns["age"], second.columns["age"])
+    np.testing.assert_array_equal(first.slices["gender"], second.slices["gender"])
+    np.testing.assert_array_equal(first.labels, second.labels)
+    np.testing.assert_array_equal(first.held_out, second.held_out)
+
+
+def test_a_protected_attribute_kept_as_a_pseudonym_decides_no_order(visits: UseCase, tmp_path: Path) -> None:
+    columns = dict(visits.contract.columns)
+    columns["gender"] = columns["gender"].model_copy(update={"personal": "hash"})
+    hashed = visits.model_copy(update={"contract": visits.contract.model_copy(update={"columns": columns})})
+    rows = [{"id": f"c{n // 3}", "age": n % 2, "gender": "fm"[n % 5 // 3], "left": "No"} for n in range(60)]
+    first, second = (framed(rows, hashed, tmp_path, key=key * 32)[0] for key in (b"a", b"b"))
     np.testing.assert_array_equal(first.groups, second.groups)
 
 

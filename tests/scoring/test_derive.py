@@ -48,6 +48,11 @@ def test_an_expression_is_worth_what_arithmetic_says(text: str, expected: list[f
     np.testing.assert_allclose(evaluate(parse(text, KINDS), COLUMNS), expected, equal_nan=True)
 
 
+def test_a_category_is_compared_as_it_is_spelt() -> None:
+    cafe = {"c": np.array(["caf\u00e9"], dtype=object)}
+    assert evaluate(parse('c == " cafe\u0301"', KINDS), cafe).tolist() == [1.0]
+
+
 def test_no_rows_give_no_values() -> None:
     empty = {name: values[:0] for name, values in COLUMNS.items()}
     assert evaluate(parse('a + b > 1 or c == "x"', KINDS), empty).shape == (0,)

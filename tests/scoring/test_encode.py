@@ -45,9 +45,23 @@ def test_an_unseen_category_is_zeros_in_its_block() -> None:
     np.testing.assert_array_equal(encode(encoder, {"city": np.array(["Rome"], dtype=object)}), [[0, 0, 0]])
 
 
-def test_a_number_too_large_for_the_tensor_is_infinite_not_a_warning() -> None:
+def test_a_number_too_large_for_the_tensor_is_missing_not_infinite() -> None:
     encoder = fit(COLUMNS, (NUMBER,), {})
-    assert np.isinf(encode(encoder, {"age": np.array([1e300])})[0, 0])
+    np.testing.assert_array_equal(encode(encoder, {"age": np.array([1e300, -np.inf])}), [[np.nan, 1]] * 2)
+
+
+def test_a_derived_number_too_large_for_the_tensor_is_missing_in_training_and_after() -> None:
+    squared = {"squared": parse("age * age", {"age": "number"})}
+    whole = Input("age", "number")
+    flagged = fit({"age": np.array([1e30, 2.0])}, (whole,), squared)
+    assert flagged.places == ("age", "squared", "squared is missing")
+    np.testing.assert_array_equal(encode(flagged, {"age": np.array([1e30, 2.0])})[:, 1:], [[np.nan, 1], [4, 0]])
+    unflagged = fit({"age": np.array([1.0, 2.0])}, (whole,), squared)
+    np.testing.assert_array_equal(encode(unflagged, {"age": np.array([1e30])})[:, 1:], [[np.nan]])
+
+
+def test_what_was_learnt_are_the_categories_that_no_contract_lists() -> None:
+    assert fit(COLUMNS, (NUMBER, LISTED, OPEN), {}).learned == {"city": {"Ulm", "Bonn"}}
 
 
 def test_derived_features_follow_the_inputs_and_know_when_they_are_missing() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.scoring.encode import Input
-from mainstay.scoring.profile import BINS, draw, profile_of
+from mainstay.scoring.profile import BINS, Categories, draw, profile_of
 
 INPUTS = (
     Input("age", "integer", nullable=True),
@@ -31,6 +31,7 @@ def test_counts_add_up_to_the_rows() -> None:
         assert len(numbers.counts) <= BINS
     plan = profile.categories["plan"]
     assert sum(count for _, count in plan.counts) + plan.missing == 1000
+    assert plan.other == 0
     assert sum(profile.probability.counts) == 1000
     assert profile.numbers["age"].whole
     assert not profile.numbers["paid"].whole
@@ -54,6 +55,24 @@ def test_no_drawn_row_is_a_row_of_the_training_data() -> None:
     drawn = draw(profile, INPUTS, 500, seed=5)
     seen = set(given["paid"].tolist())
     assert not seen & set(drawn["paid"].tolist())
+
+
+def test_a_value_that_few_rows_share_is_nowhere_in_the_profile() -> None:
+    names = [f"v{n:02d}" for n in range(60) for _ in range(5 + (n < 9))] + ["rare"] * 4 + ["Ada Lovelace", None]
+    given = {"plan": np.array(names, dtype=object)}
+    profile = profile_of(given, INPUTS[2:3], np.full(len(names), 0.5), 0.5)
+    plan = profile.categories["plan"]
+    assert [name for name, _ in plan.counts] == [f"v{n:02d}" for n in range(50)]
+    assert plan.counts[8:10] == (("v08", 6), ("v09", 5))
+    assert (plan.other, plan.missing) == (10 * 5 + 4 + 1, 1)
+    assert set(draw(profile, INPUTS[2:3], 3000, seed=1)["plan"].tolist()) == {name for name, _ in plan.counts} | {None}
+
+
+def test_where_every_text_is_rare_none_is_drawn() -> None:
+    given = {"plan": np.array([f"note {n}" for n in range(100)], dtype=object)}
+    profile = profile_of(given, INPUTS[2:3], np.full(100, 0.5), 0.5)
+    assert profile.categories["plan"] == Categories((), missing=0, other=100)
+    assert draw(profile, INPUTS[2:3], 3, seed=1)["plan"].tolist() == [None] * 3
 
 
 def test_a_constant_column_is_drawn_as_it_was() -> None:

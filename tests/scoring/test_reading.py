@@ -3,13 +3,16 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.data.typed import typed
 from mainstay.nouns import Value
 from mainstay.scoring.encode import Input
 from mainstay.scoring.reading import columns_of, read_row
+from mainstay.usecase import Column
 
 INPUTS = (
     Input("tenure", "integer", range=(0, 120)),
@@ -41,9 +44,14 @@ def test_what_the_contract_lets_be_missing_may_be_missing() -> None:
         ("tenure", 10**400, "is not a finite number"),
         ("total", 1e39, "is not a finite number"),
         ("total", [1], "is not a number"),
-        ("senior", 1.0, "is not a text"),
+        ("tenure", 2**53, "is too large to be exact"),
+        ("tenure", 1e20, "is too large to be exact"),
+        ("senior", float("inf"), "is not a text"),
+        ("senior", 10**400, "is not a text"),
         ("senior", {"a": 1}, "is not a text"),
         ("senior", None, "is missing"),
+        ("senior", " ", "is missing"),
+        ("senior", float("nan"), "is missing"),
         ("tenur", 12, "unknown field; did you mean `tenure`?"),
     ],
 )
@@ -59,6 +67,62 @@ def test_an_unseen_category_follows_the_policy() -> None:
     assert read_row(unseen, INPUTS, "flag", "refuse").flags == ("unseen_category:senior",)
     (problem,) = read_row(unseen, INPUTS, "refuse", "flag").problems
     assert problem.expected == "one of 0, 1"
+
+
+def test_a_category_that_training_never_saw_is_unseen_where_the_contract_lists_none() -> None:
+    city = (Input("city", "category", nullable=True),)
+    learned = {"city": frozenset({"Ulm", "Bonn"})}
+    assert read_row({"city": " Ulm"}, city, "refuse", "flag", learned).values == {"city": "Ulm"}
+    assert read_row({"city": None}, city, "refuse", "flag", learned).problems == ()
+    assert read_row({"city": "Rome"}, city, "flag", "flag", learned).flags == ("unseen_category:city",)
+    (problem,) = read_row({"city": "Rome"}, city, "refuse", "flag", learned).problems
+    assert (problem.reason, problem.expected) == ("is not a known category", "a category that training saw")
+    assert read_row({"city": "Rome"}, city, "refuse", "flag").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "value"),
+    [
+        (("0", "1"), "1.0"),
+        (("0", "1"), 1.0),
+        (("0", "1"), 1),
+        (("0", "1"), True),
+        (("1.0", "2.5"), 1),
+        (("True", "False"), True),
+        (("caf\u00e9", "x"), "cafe\u0301"),
+        (("Yes", "No"), " Yes\t"),
+        (("Yes", "No"), "\u00a0"),
+        (None, "cafe\u0301 "),
+        (None, ""),
+        (None, "1.0"),
+        (None, 1.0),
+        (None, 2**53 + 1),
+        (None, 2.0**70),
+        (None, 1e-7),
+    ],
+)
+def test_a_category_is_spelt_in_a_request_as_it_is_in_the_training_rows(
+    listed: tuple[str, ...] | None, value: Any
+) -> None:
+    trained = typed(pa.chunked_array([[value]]), Column(type="category", values=listed)).values[0].as_py()
+    read = read_row({"k": value}, (Input("k", "category", nullable=True, values=listed),), "flag", "flag")
+    assert read.values == {"k": trained}
+    assert not read.problems
+
+
+@given(st.text(max_size=6) | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_infinity=False))
+def test_whatever_a_category_is_training_and_serving_spell_it_alike(value: str | float) -> None:
+    for listed in (None, ("0", "1", "a", "True")):
+        trained = typed(pa.chunked_array([[value]]), Column(type="category", values=listed)).values[0].as_py()
+        read = read_row({"k": value}, (Input("k", "category", nullable=True, values=listed),), "flag", "flag")
+        assert read.values == {"k": trained}
+
+
+def test_of_many_unknown_fields_a_few_are_told() -> None:
+    row = read_row({**GOOD, **{f"tenur{n}": 1 for n in range(10_000)}, "x" * 10**6: 1}, INPUTS, "flag", "flag")
+    assert [problem.field for problem in row.problems] == ["tenur0", "tenur1", "tenur2"]
+    (problem,) = read_row({**GOOD, "x" * 10**6: 1}, INPUTS, "flag", "flag").problems
+    assert problem.reason == "unknown field"
 
 
 def test_a_number_out_of_range_follows_the_policy() -> None:

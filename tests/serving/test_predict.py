@@ -1,5 +1,6 @@
 """One prediction over HTTP."""
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,29 @@ def test_an_odd_row_is_flagged_or_refused_as_the_configuration_says(
     refused = client.post("/predict", json=odd)
     assert refused.status_code == 422
     assert {error["field"] for error in refused.json()["errors"]} == {"spent", "plan"}
+
+
+def test_a_category_that_training_never_saw_is_odd_where_the_contract_lists_none(
+    world: "World", arms: Arms, client: "Client", row: dict[str, Any], tiny_bundle: Bundle
+) -> None:
+    encoder = tiny_bundle.encoder
+    inputs = tuple(dataclasses.replace(each, values=None) for each in encoder.inputs)
+    world.bundles["1.2.0"] = dataclasses.replace(tiny_bundle, encoder=dataclasses.replace(encoder, inputs=inputs))
+    world.policies["strict"] = Serving(unseen_category="refuse")
+    found = {}
+    for configuration in ("default", "strict"):
+        world.goes_live(Arm("1.2.0", 1.0), configuration=configuration)
+        arms.refresh(1.0)
+        assert client.post("/predict", json={"features": row}).json()["flags"] == []
+        found[configuration] = client.post("/predict", json={"features": row | {"plan": "gold"}})
+        told = client.get("/openapi.json").json()["components"]["schemas"]["Features"]["properties"]["plan"]
+        assert told["description"].startswith("a text, one that training saw")
+        assert ("flagged" in told["description"]) is (configuration == "default")
+    assert found["default"].json()["flags"] == ["unseen_category:plan"]
+    assert found["strict"].status_code == 422
+    assert found["strict"].json()["errors"] == [
+        {"field": "plan", "reason": "is not a known category", "expected": "a category that training saw"}
+    ]
 
 
 def test_every_field_that_is_wrong_is_named_with_what_would_be_right(client: "Client") -> None:

@@ -107,13 +107,12 @@ def _refuse_stray_quotes(data: bytes, delimiter: str, name: str) -> None:
     opening, count = -1, 0  # where the value began that the last quote belongs to; the quotes so far
     for start in range(0, len(marks), _BLOCK):
         places = np.flatnonzero(marks[start : start + _BLOCK] == _QUOTE) + start
-        if not places.size:
-            continue
         opens = (np.arange(count, count + places.size) % 2) == 0
         outside = np.where(opens, places - 1, places + 1)
         at_edge = (outside < 0) | (outside == len(marks))
-        stray = ~at_edge & ~beside[marks[np.clip(outside, 0, len(marks) - 1)]]
-        begins = opens & (at_edge | (marks[np.maximum(outside, 0)] != _QUOTE))
+        neighbours = marks[np.clip(outside, 0, len(marks) - 1)]
+        stray = ~at_edge & ~beside[neighbours]
+        begins = opens & (at_edge | (neighbours != _QUOTE))
         first = int(np.argmax(stray)) if stray.any() else places.size
         begun = np.flatnonzero(begins[:first])
         opening = int(places[begun[-1]]) if begun.size else opening

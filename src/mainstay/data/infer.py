@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from mainstay.data.typed import text_of, typed
+from mainstay.data.typed import typed
 from mainstay.errors import Refused
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import Column
@@ -19,7 +19,7 @@ MAX_LISTED = 30
 """A text column with more distinct values than this is left open: its categories are those seen in training."""
 LONGEST_NAME = 200
 _POSITIVE = ("yes", "y", "ja", "oui", "si", "sí", "sim", "true", "t", "1", "churned", "left", "positive", "bad")
-_AS = {name: Column(type=name) for name in ("identifier", "integer", "number", "timestamp")}
+_AS = {name: Column(type=name) for name in ("identifier", "category", "integer", "number", "timestamp")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def positive_class(table: pa.Table, target: str, values: tuple[str, ...]) -> str
         for value in values:
             if value.strip().casefold() == word:
                 return value
-    texts = text_of(table[target]).to_pylist()
+    texts = _spelt(table[target]).to_pylist()
     return min(values, key=lambda value: (texts.count(value), value))
 
 
@@ -144,8 +144,12 @@ def _inline(value: object) -> str:
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
+def _spelt(column: pa.ChunkedArray) -> pa.Array:
+    return typed(column, _AS["category"]).values
+
+
 def _propose(column: pa.ChunkedArray, rows: int) -> Proposal:
-    texts = text_of(column)
+    texts = _spelt(column)
     nullable = texts.null_count > 0
     distinct = pc.unique(texts.drop_null()).to_pylist()
     if not distinct:
@@ -188,7 +192,7 @@ def _rounded(number: float) -> float:
 
 
 def _target(column: pa.ChunkedArray, target: str) -> Proposal:
-    texts = text_of(column)
+    texts = _spelt(column)
     values = tuple(sorted(pc.unique(texts.drop_null()).to_pylist()))
     if len(values) != 2:
         shown = ", ".join(f"`{value}`" for value in values[:5]) + (", …" if len(values) > 5 else "")

@@ -42,7 +42,8 @@ def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) ->
 
     Checks: `columns` (one for each that is missing, and one for those that the contract does not name, which are
     dropped), `rows`, one each for what the contract says of a column (`type`, `null`, `range`, `values`, `unique`),
-    `future` for the times that must not be after `now`, one for each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise) and `classes`.
+    `future` for the event time and the time of knowing, which must not be after `now` where that is given, one for
+    each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise) and `classes`.
     A promise that some rows break is FAIL, and advisory as long as those rows, which are set aside, are within
     `contract.rows.bad_share_at_most`. The same rows give the same typed rows in whatever order and format they come.
     """

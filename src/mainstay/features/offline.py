@@ -30,8 +30,9 @@ def training_frame(table: pa.Table, dataset: DatasetVersion, use_case: UseCase) 
 
     Rows with an event time enter once they are ripe at the dataset's watermark; no label then means
     `label.absent_means`, and `unknown` leaves the row out. A snapshot's rows enter if they have a label. The order is
-    by time, then inputs, label, protected attributes and holdout, nulls last, then by the other rows of the entity: never
-    by names or pseudonyms, so every home trains alike. A protected column that is not stored has no slice. Refused where no row is left.
+    by time, then inputs, label, protected attributes and holdout, nulls last, then by the entity's other rows: never by
+    names or pseudonyms, so every home trains alike. A protected column that is not stored has no slice. Refused where
+    no row is left.
     """
     times = _times(table, use_case)
     labels = table[use_case.label.column].combine_chunks()

@@ -87,13 +87,14 @@ def _summary(problems: Sequence[Problem], unknown: int) -> str:
 
 def read_features(given: Mapping[str, Any], scorer: Scorer, live: Live) -> Row:
     """The features as the arm's inputs. Rejected with 422 where they break the contract or a policy refuses them."""
-    inputs = scorer.bundle.encoder.inputs
+    encoder = scorer.bundle.encoder
+    inputs = encoder.inputs
     names = {each.name for each in inputs}
     unknown = [name for name in given if name not in names]
     if unknown:
         kept = {name: value for name, value in given.items() if name in names}
         given = dict.fromkeys(map(_named, unknown[:NAMED])) | kept
-    row = read_row(given, inputs, live.policies.unseen_category, live.policies.out_of_range)
+    row = read_row(given, inputs, live.policies.unseen_category, live.policies.out_of_range, encoder.learned)
     if row.problems:
         raise Rejected(422, _summary(row.problems, len(unknown)), row.problems)
     return row

@@ -143,7 +143,9 @@ def _input_schema(given: Input, flagged: bool) -> Schema:
         described |= {"minimum": given.range[0], "maximum": given.range[1]}
     if given.values is not None:
         described["enum"] = [*given.values, *([None] if given.nullable else [])]
-    if flagged and (given.range is not None or given.values is not None):
+    if given.kind == "category" and given.values is None:
+        described["description"] += ", one that training saw"
+    if flagged and (given.range is not None or given.kind == "category"):
         described["description"] += "; anything else is scored all the same, and flagged"
     return described
 

@@ -24,7 +24,7 @@ PURE = 0.98  # the share of one class from which on a bin is pure
 LOOKED_AT = 30  # fewer training rows make no bin that is looked at
 _PRIOR_ROWS = 10.0  # how many rows of the base rate a category's own mean is smoothed by
 _PROVEN = 0.9  # what a pure bin's share is above, by its interval
-_CLIFF = 0.75  # a pure range of numbers next to one above this share is the end of a slope
+_CLIFF = 0.5  # a pure range of numbers next to one above this share is the end of a slope
 _COMMON = 2 / 3  # a class this common fills whole bins by nature
 _BY_CHANCE = 0.05  # natural twins that a row may expect and still be told from a copy
 
@@ -98,9 +98,9 @@ def pure_bins(given: Input, parts: Parts) -> Estimate:
     A column that is filled for some leavers only ("reason for leaving") hardly moves its AUC, and is a leak. Looked at
     are the bins of `single_feature_auc`, and all rows that are not missing as one, where they have 30 training rows. A
     bin is pure if 98 % of its training rows are of the class, surely above 90 % (Wilson, corrected for the bins looked
-    at by Bonferroni), and the holdout agrees: not surely below 98 %, and surely above the class's own share. A range of
-    numbers must also end in a cliff, since any strong honest slope ends in a pure range. Only classes of up to two
-    thirds of the rows are asked after, the greater share is given; a common class fills bins by nature.
+    at by Bonferroni), and the holdout agrees: not surely below 98 %, and surely above the class's own share. Bins of
+    numbers side by side are one, and must end in a cliff, since any strong honest slope ends in a pure range. Classes
+    of more than two thirds of the rows fill bins by nature and are not asked after; of both, the greater share is it.
     """
     found = [_given_away(given, parts, label) for label in (True, False)]
     return max((each for each in found if each is not None), key=lambda each: each.value)
@@ -117,12 +117,13 @@ def _given_away(given: Input, parts: Parts, label: bool) -> Estimate | None:
     asked_hits, asked_rows = _counted(asked, parts.holdout.labels == label, bins)
     level = 1 - 2 * 0.05 / max(1, int(np.count_nonzero(rows >= LOOKED_AT)))
     pure = np.zeros(bins + 1, dtype=np.bool_)
-    for bin_ in np.flatnonzero((rows >= LOOKED_AT) & (hits >= PURE * rows) & (asked_rows > 0)):
-        proven = rate(int(hits[bin_]), int(rows[bin_]), level).low > _PROVEN
-        again = rate(int(asked_hits[bin_]), int(asked_rows[bin_]))
-        pure[bin_] = proven and again.high >= PURE and again.low > base
-    if given.kind == "number":
-        pure[2:bins] &= _cliffs(pure[2:bins], hits[2:bins], rows[2:bins])
+    seem = (rows >= LOOKED_AT) & (hits >= PURE * rows)
+    ordered = slice(2, bins) if given.kind == "number" else slice(0, 0)
+    alone = [np.array([each]) for each in np.flatnonzero(seem) if not ordered.start <= each < ordered.stop]
+    for stretch in [*alone, *(each + 2 for each in _steep(seem[ordered], hits[ordered], rows[ordered]))]:
+        proven = rate(int(hits[stretch].sum()), int(rows[stretch].sum()), level)
+        again = rate(int(asked_hits[stretch].sum()), int(asked_rows[stretch].sum()))
+        pure[stretch] = proven.low > _PROVEN and again.high >= PURE and again.low > base
     caught = pure[asked] | (pure[bins] & (asked > 0))
     return rate(int(np.count_nonzero(caught & (parts.holdout.labels == label))), int(asked_hits[0] + asked_hits[bins]))
 
@@ -135,20 +136,19 @@ def _counted(
     return np.append(hits, hits[1:].sum()), np.append(rows, rows[1:].sum())
 
 
-def _cliffs(pure: NDArray[np.bool_], hits: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which bins of a number, in its order, lie in a stretch of pure ones with a cliff at each end; shape as given.
+def _steep(seem: NDArray[np.bool_], hits: NDArray[np.float64], rows: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """The stretches of a number's bins, given in its order, that seem pure and have a cliff at each end.
 
-    A cliff may fall into a bin, so it may take two bins: the lower of both counts. Bins of few rows are stepped over.
+    A cliff is a neighbour of at most half the class; bins of few rows are stepped over.
     """
     there = np.flatnonzero(rows >= LOOKED_AT)
-    share, found = hits[there] / rows[there], pure[there]
-    steep = np.zeros_like(pure)
-    starts = np.flatnonzero(found & ~np.append(False, found[:-1]))
-    ends = np.flatnonzero(found & ~np.append(found[1:], False)) + 1
-    for start, end in zip(starts, ends, strict=True):
-        sides = (share[max(0, start - 2) : start], share[end : end + 2])
-        steep[there[start:end]] = all(side.min() <= _CLIFF for side in sides if side.size)
-    return steep
+    share, found = hits[there] / rows[there], np.concatenate([[False], seem[there], [False]])
+    turns = np.flatnonzero(found[1:] != found[:-1])
+    return [
+        there[start:end]
+        for start, end in turns.reshape(-1, 2)
+        if np.all(np.append(share[max(0, start - 1) : start], share[end : end + 1]) <= _CLIFF)
+    ]
 
 
 def _bins(given: Input, train: Columns, part: Columns) -> NDArray[np.int64]:
@@ -175,6 +175,7 @@ def copied_rows(parts: Parts, out_of_fold: NDArray[np.float64]) -> Estimate:
     entity) have the share t of positives and the mean out-of-fold probability p, (y - p)(t - p) averages 0 among
     natural twins and p(1 - p) among copies of a single row, so its mean over all holdout rows (0 where none counts),
     over the mean p(1 - p) of the training part, is the share of copies. Natural twins beside the one copied dilute it.
+    NaN where every p is 0 or 1: then a label is no more than its row says.
     """
     train, asked = parts.train, parts.holdout
     both = [np.concatenate([values, asked.columns[name]]) for name, values in train.columns.items()]
@@ -191,7 +192,8 @@ def copied_rows(parts: Parts, out_of_fold: NDArray[np.float64]) -> Estimate:
     probability = over_twins(out_of_fold)[there] / twins[there]
     agreement = np.zeros(len(asked))
     agreement[there] = (asked.labels[there] - probability) * (share - probability)
-    return mean(agreement / float(np.mean(out_of_fold * (1 - out_of_fold))))
+    unsure = float(np.mean(out_of_fold * (1 - out_of_fold)))
+    return mean(agreement / (unsure or math.nan))
 
 
 def _natural_twins(columns: Sequence[NDArray[Any]], groups: NDArray[np.int64]) -> NDArray[np.float64]:
