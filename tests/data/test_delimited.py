@@ -119,7 +119,8 @@ def test_what_arrow_is_given_it_reads_as_any_strict_reader_would(text: str) -> N
     except Refused:
         return
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row][1:]
-    assert list(zip(*found.values(), strict=True)) == [tuple(value or None for value in row) for row in rows]
+    expected = [tuple(value if value.strip() else None for value in row) for row in rows]
+    assert list(zip(*found.values(), strict=True)) == expected
 
 
 @given(

@@ -22,6 +22,7 @@ from mainstay.journeys.recorded import recorded
 from mainstay.ledger.kinds import DATASETS
 from mainstay.nouns import rfc3339
 from mainstay.records import encode
+from mainstay.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze them, look at what was frozen.")
 
@@ -30,7 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze th
 def validate(use_case_file: UseCaseFile = None, source: Source = None, as_json: AsJson = False) -> int:
     """Hold the source to its contract, check by check. Nothing is kept."""
     use_case, asked = open_use_case(use_case_file, source)
-    checked = journey.check_rows(use_case, asked)
+    checked = journey.check_rows(use_case, asked, read_settings().clock())
     if as_json:
         show_json({**encode(checked.verdict), "quarantined": checked.quarantine.num_rows})
     else:

@@ -6,6 +6,7 @@ command line or an orchestrator. Nothing is registered before it has passed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,17 @@ def release(platform: Platform, use_case: UseCase, asked: Asked, far: Release, t
     tell(far.version)
 
 
-def check_rows(use_case: UseCase, asked: Asked, far: Release | None = None) -> Validated:
-    """Read the source and hold it to its contract; nothing is kept."""
+def check_rows(use_case: UseCase, asked: Asked, now: datetime, far: Release | None = None) -> Validated:
+    """Read the source and hold it to its contract at a time: nothing in it may be later. Nothing is kept."""
     rows = read(use_case.source, use_case, asked.folder)
     if far is not None:
         far.stage = "validate"
-    return validate(rows, use_case)
+    return validate(rows, use_case, now)
 
 
 def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
     """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
-    checked = check_rows(use_case, asked, far)
+    checked = check_rows(use_case, asked, platform.settings.clock(), far)
     far.verdict = checked.verdict
     tell(checked.verdict)
     make_keys(platform, tell)
