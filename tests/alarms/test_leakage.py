@@ -78,7 +78,7 @@ def honest(n: int, draw: np.random.Generator) -> Rows:
     strength[draw.integers(3)] *= 2.5
     parts = (heavy / 2.2, normal, count / 1.2, np.sqrt(mostly), gap * 1.0)
     score = sum((one * part for one, part in zip(strength, parts, strict=True)), np.zeros(n))
-    truth = law(score + np.array([effect[place] for place in places]), draw.choice([0.05, 0.1, 0.27, 0.5]))
+    truth = law(score + np.array([effect[place] for place in places]), float(draw.choice([0.05, 0.1, 0.27, 0.5])))
     columns = {
         "heavy": np.where(gap, np.nan, heavy).round(2),
         "normal": normal,

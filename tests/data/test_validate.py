@@ -306,3 +306,11 @@ def test_the_telco_file_keeps_every_promise(telco: Path, churn: UseCase) -> None
     assert found.verdict.outcome is Outcome.PASS
     assert (found.table.num_rows, found.quarantine.num_rows) == (7043, 0)
     assert found.table["TotalCharges"].null_count == 11
+
+
+def test_a_source_with_none_of_the_columns_fails_and_names_them(shop: UseCase) -> None:
+    found = validate(pa.table({"other": ["a", "b"]}), shop)
+    assert found.verdict.outcome is Outcome.FAIL
+    missing = {made.subject for made in found.verdict.checks if made.name == "columns" and made.blocking}
+    assert shop.label.column in missing
+    assert found.table.num_rows == 0

@@ -90,7 +90,7 @@ def works_afterwards(folder: Path, run: Run, lines: list[str]) -> None:
         (lambda lines: None, 2, "rows.csv: there is no such file; the source of the use case churn must be"),
         (lambda lines: b"", 2, "rows.csv: the file is empty; it needs a header and at least one row"),
         (lambda lines: f"{lines[0]}\n".encode(), 2, "rows.csv: there is a header and no rows; it needs at least one"),
-        (lambda lines: lines[0].encode(), 2, "rows.csv: "),
+        (lambda lines: lines[0].encode(), 2, "rows.csv: there is a header and no rows; it needs at least one"),
         (
             lambda lines: "\n".join(lines).replace(",", ";").encode(),
             2,

@@ -35,6 +35,8 @@ def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
     if quoted:  # two stray ones, and Arrow would take every line between them for one value
         _refuse_stray_quotes(data, delimiter, name)
     header = _header(data, delimiter, name)
+    if len(data) <= _LONGEST_HEADER and len(data.strip().splitlines()) == 1:
+        raise Refused("there is a header and no rows; it needs at least one", name)
     try:
         table = pa_csv.read_csv(
             io.BytesIO(data),
