@@ -108,7 +108,7 @@ def test_those_who_ask_come_with_the_columns_of_the_snapshot_but_its_label(year:
     assert [values.dtype for values in year[0].asked.values()] == [values.dtype for values in snapshot.values()]
     for day in year[:30]:
         observed_at = day.asked["observed_at"]
-        assert (np.diff(observed_at) >= np.timedelta64(0)).all()
+        assert (np.diff(observed_at) >= np.timedelta64(0, "us")).all()
         assert all(day.window.start <= at.replace(tzinfo=UTC) < day.window.end for at in observed_at.tolist())
 
 
