@@ -46,7 +46,7 @@ def quiet() -> Iterator[None]:
     """
     os.environ.update(_ALWAYS)  # noqa: TID251  (written for MLflow, never read by us)
     for name, value in _UNLESS_SET.items():
-        os.environ.setdefault(name, value)  # noqa: TID251
+        os.environ.setdefault(name, value)  # noqa: TID251  (likewise)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -33,11 +33,11 @@ def demo() -> int:
     started = time.monotonic()
     try:
         show.line("$ mainstay release\n")
-        released = subprocess.run([*command, "release"], env=environment, check=False)  # noqa: S603
+        released = subprocess.run([*command, "release"], env=environment, check=False)  # noqa: S603  (our own command line)
         if released.returncode:
             return released.returncode
         show.line("\n$ mainstay serve --open --port 0\n")
-        serving = subprocess.Popen(  # noqa: S603
+        serving = subprocess.Popen(  # noqa: S603  (our own command line)
             [*command, "serve", "--open", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
         )
         try:
@@ -72,9 +72,9 @@ def _ask(address: str) -> None:
 def _show(address: str, route: str, body: Any) -> None:
     """Ask one route and print what it answers; a refusal ends the demo."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address + route, data, {"content-type": "application/json"})  # noqa: S310
+    request = urllib.request.Request(address + route, data, {"content-type": "application/json"})  # noqa: S310  (the server started above)
     show.line(f"\n$ curl {address}{route}" + ("" if body is None else " -d @request.json"))
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310  (the server started above)
         show.line(json.dumps(json.load(answer), indent=2))
 
 
