@@ -3,10 +3,10 @@
 import errno
 import os
 import secrets
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,77 +26,71 @@ class _Sink(Protocol):
     def close(self) -> None: ...
 
 
-class Delivery(AbstractContextManager["Delivery"]):
-    """Tables of one schema, written to a file beside `path` that takes its name once all went well.
+@contextmanager
+def appearing(path: Path, *, replace: bool, endings: tuple[str, ...] = (*_PARQUET, *_TEXT)) -> Iterator[BinaryIO]:
+    """A new file, to be written in this block, that takes its name once the block ended well and it survives a crash.
 
-    Parquet or CSV, by the ending; a CSV has lists as texts with `; ` between, and nothing for null. Refused for
-    another ending or a directory, NotFound where the directory is not there, Conflict where `path` exists and may not
-    be replaced; Unavailable, and nothing is left, where the disk is full or fails.
+    Raises as `check_target`; Unavailable, and nothing is left, where the disk is full or fails.
     """
+    check_target(path, replace=replace, endings=endings)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _take_name(temporary, path, replace=replace)
+    except OSError as error:
+        raise _of_disk(error, path) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
-    def __init__(self, path: Path, schema: pa.Schema, *, replace: bool) -> None:
-        check_target(path, replace=replace)
-        self._path = path
-        self._replace = replace
-        self._schema = schema
-        self._temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
 
-    def __enter__(self) -> "Delivery":
+@contextmanager
+def delivery(path: Path, schema: pa.Schema, *, replace: bool) -> Iterator[Callable[[pa.Table], None]]:
+    """What writes tables of one schema, one after the other, to a file that appears whole or not at all.
+
+    Parquet or CSV, by the ending; a CSV has lists as texts with `; ` between, and nothing for null. Texts that come as
+    dictionaries are texts in the file. Raises as `appearing`.
+    """
+    # A file of ours rather than Arrow's own, so that a full disk is told as the system tells it.
+    with appearing(path, replace=replace) as file:
+        sink = _sink(file, path, schema)
         try:
-            # Ours rather than Arrow's own file, so that a full disk is told as the system tells it.
-            self._file = self._temporary.open("xb")
-        except OSError as error:
-            raise _of_disk(error, self._path) from error
-        self._sink = self._opened()
-        return self
+            yield sink.write_table
+            sink.close()
+        except BaseException:
+            with suppress(OSError, pa.ArrowException):  # where there was no room there is none for its end either
+                sink.close()
+            raise
 
-    def _opened(self) -> _Sink:
-        if self._path.suffix.lower() in _PARQUET:
-            coded = [field.name for field in self._schema if pa.types.is_dictionary(field.type)]
-            made: _Sink = pq.ParquetWriter(
-                self._file, self._schema, compression="zstd", compression_level=1, use_dictionary=coded,
-                store_schema=False, write_page_checksum=True,
-            )  # fmt: skip
-            return made
-        return _Csv(self._file, self._schema)
 
-    def write(self, table: pa.Table) -> None:
-        """Write rows after those that were written. Unavailable where the disk fails."""
+def _sink(file: BinaryIO, path: Path, schema: pa.Schema) -> _Sink:
+    if path.suffix.lower() in _TEXT:
+        return _Csv(file, schema)
+    made: _Sink = pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+        store_schema=False,
+        write_page_checksum=True,
+    )
+    return made
+
+
+def _take_name(temporary: Path, path: Path, *, replace: bool) -> None:
+    if not replace:
         try:
-            self._sink.write_table(table)
-        except OSError as error:
-            raise _of_disk(error, self._path) from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        except OSError as failed:
-            raise _of_disk(failed, self._path) from failed
-        finally:
-            with suppress(OSError, pa.ArrowException):  # what ends badly may have no room for its end either
-                self._sink.close()
-            with suppress(OSError):
-                self._file.close()
-            with suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
-
-    def _finish(self) -> None:
-        self._sink.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if self._replace:
-            self._temporary.replace(self._path)
-            return
-        try:
-            os.link(self._temporary, self._path)  # unlike a rename, never over what came there meanwhile
+            os.link(temporary, path)  # unlike a rename, never over what came there meanwhile
         except FileExistsError as error:
-            raise _there(self._path) from error
+            raise _there(path) from error
         except OSError:  # a file system without links
-            self._temporary.replace(self._path)
+            temporary.replace(path)
+        return
+    temporary.replace(path)
 
 
 class _Csv:
@@ -125,11 +119,16 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def check_target(path: Path, *, replace: bool) -> None:
-    """Whether a file can be delivered there, before any work is done. Raises as `Delivery`."""
+def check_target(path: Path, *, replace: bool, endings: tuple[str, ...] = (*_PARQUET, *_TEXT)) -> None:
+    """Whether a file may be written there, before any work is done.
+
+    Refused for another ending or what is no regular file, NotFound where the directory is not there, Conflict where
+    the file is and may not be replaced.
+    """
     name = str(path)
-    if path.suffix.lower() not in (*_PARQUET, *_TEXT):
-        raise Refused("the ending says what is written: call it .parquet or .csv", name)
+    if path.suffix.lower() not in endings:
+        said = " or ".join(each for each in endings if each != ".pq")
+        raise Refused(f"the ending says what is written: call it {said}", name)
     try:
         if not path.parent.is_dir():
             raise NotFound("there is no such directory to write into; make it first", str(path.parent))
@@ -140,6 +139,8 @@ def check_target(path: Path, *, replace: bool) -> None:
                 raise Refused("not a regular file; name the file to write", name)
             if not replace:
                 raise _there(path)
+    except PermissionError as error:
+        raise _of_disk(error, path) from error
     except ValueError as error:
         raise Refused("not a name that a file can have", repr(name)) from error
 

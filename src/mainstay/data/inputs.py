@@ -90,8 +90,8 @@ def _category(values: pa.ChunkedArray, given: Input, learned: frozenset[str] | N
     known = given.values if given.values is not None else learned
     unknown = [known is not None and text is not None and text not in known for text in texts]
     # One more place, at -1, for a value that is missing.
-    wrong = np.array([*found.wrong, False])[codes]
-    odd = np.array([*unknown, False])[codes]
+    wrong = np.array([*found.wrong, False])[codes] if found.wrong.any() else np.zeros(len(codes), dtype=np.bool_)
+    odd = np.array([*unknown, False])[codes] if any(unknown) else np.zeros(len(codes), dtype=np.bool_)
     places = np.array([*(-1 if text is None else n for n, text in enumerate(texts)), -1], dtype=np.int32)[codes]
     coded = Codes(places, tuple(text or "" for text in texts))
     return coded, (places < 0) & ~wrong, wrong, odd, "is not a known category"

@@ -35,14 +35,14 @@ _PARQUET: Final = (".parquet", ".pq")
 class Rows:
     """The rows of an opened file: the names of all its columns, how many rows where that is known, and its parts.
 
-    `parts` gives tables of at least one row with the columns that were asked for, once; text comes as dictionaries
-    where it can. Refused while it is iterated where the file turns out not to be what its name says, Unavailable where
-    the disk fails.
+    `parts` gives tables of at least one row with the columns that were asked for, once; those that are named as
+    categories too come as dictionaries where that is faster. While it is iterated: Refused where the file turns out
+    not to be what its name says, Unavailable where the disk fails.
     """
 
     names: tuple[str, ...]
     total: int | None
-    parts: Callable[[Sequence[str]], Iterator[pa.Table]]
+    parts: Callable[[Sequence[str], Sequence[str]], Iterator[pa.Table]]
 
 
 def kind_of(path: Path) -> str:
@@ -127,8 +127,8 @@ def _parquet(stream: BinaryIO, name: str) -> Rows:
     if not opened.metadata.num_rows:
         raise Refused("there are no rows in it; it needs at least one", name)
 
-    def parts(columns: Sequence[str]) -> Iterator[pa.Table]:
-        coded = [column for column in columns if pa.types.is_string(schema.field(column).type)]
+    def parts(columns: Sequence[str], categories: Sequence[str]) -> Iterator[pa.Table]:
+        coded = [column for column in categories if pa.types.is_string(schema.field(column).type)]
         with _sound(name):
             # Pages are read as they are needed: a row group may be as large as the file.
             again = pq.ParquetFile(
@@ -170,7 +170,7 @@ def _delimited(text: "_Text", delimiter: str, name: str) -> Rows:
     table = read_delimited(header + first, delimiter, name)
     header = header.removeprefix(codecs.BOM_UTF8)
 
-    def parts(columns: Sequence[str]) -> Iterator[pa.Table]:
+    def parts(columns: Sequence[str], _: Sequence[str]) -> Iterator[pa.Table]:
         lines = first.count(b"\n")
         yield table.select(list(columns))
         while (part := text.part()) is not None:

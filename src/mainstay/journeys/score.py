@@ -1,14 +1,15 @@
 """Journey: a file of rows in, a file of answers out, as serving answers; in memory that does not grow with the file."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from mainstay.data.deliver import Delivery, check_target
+from mainstay.data.deliver import check_target, delivery
 from mainstay.data.inputs import InputRows, Odd, read_inputs
 from mainstay.data.stream import Rows, open_rows
 from mainstay.errors import Misconfigured, NotFound, Refused
@@ -70,7 +71,7 @@ def score(
     A row of the target for each of the source, in its order: the entity as it is given (where the source has it), `row`
     (from 1), `probability`, `decision`, `risk`, `flags`, `version`, `error`. A row that serving would refuse has its
     reasons as `error`, and no answer; it does not spoil the others. `tell` hears how far it got and of how many rows,
-    where that is known, and `note` what people should know of the columns. Raises as `open_rows`, `Delivery` and
+    where that is known, and `note` what people should know of the columns. Raises as `open_rows`, `delivery` and
     `shelf.load`; then the target is as it was.
     """
     check_target(target, replace=overwrite)
@@ -80,13 +81,14 @@ def score(
     scored = Scored(model.version)
     with open_rows(source) as rows:
         columns = _columns(rows, model, use_case, str(source), note)
-        parts = rows.parts(columns)
+        categories = [each.name for each in model.encoder.inputs if each.kind == "category" and each.name in columns]
+        parts = rows.parts(columns, categories)
         first = next(parts)
         entity = use_case.entity if use_case.entity in first.column_names else None
-        with Delivery(target, _schema(first, entity), replace=overwrite) as delivery:
-            for part in _from(first, parts):
+        with delivery(target, _schema(first, entity), replace=overwrite) as write:
+            for part in chain([first], parts):
                 answers, refused = answer(model, part, entity, scored.rows)
-                delivery.write(answers)
+                write(answers)
                 scored = Scored(model.version, scored.rows + part.num_rows, scored.refused + refused)
                 tell(scored, rows.total)
     return scored
@@ -118,7 +120,7 @@ def answer(model: Model, part: pa.Table, entity: str | None, before: int) -> tup
     errors, bad = _errors(read, probability)
     decided, banded = _decided(model.decide, probability)
     named = np.zeros(part.num_rows, dtype=np.int8)
-    columns: dict[str, pa.Array] = {"entity": part[entity]} if entity is not None else {}
+    columns: dict[str, pa.Array] = {"entity": plain(part[entity])} if entity is not None else {}
     columns |= {
         "row": pa.array(np.arange(before + 1, before + 1 + part.num_rows)),
         "probability": pa.array(probability, mask=bad),
@@ -129,6 +131,14 @@ def answer(model: Model, part: pa.Table, entity: str | None, before: int) -> tup
         "error": errors,
     }
     return pa.table(columns), int(bad.sum())
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as its values. Refused where they are no numbers, texts or times: no name of anything."""
+    kind = values.type
+    if pa.types.is_nested(kind):
+        raise Refused(f"the entity is {kind}; it must be a text or a number")
+    return values.cast(kind.value_type) if pa.types.is_dictionary(kind) else values
 
 
 def _columns(rows: Rows, model: Model, use_case: UseCase, name: str, note: Callable[[str], None]) -> list[str]:
@@ -148,14 +158,9 @@ def _columns(rows: Rows, model: Model, use_case: UseCase, name: str, note: Calla
     return [use_case.entity, *wanted] if use_case.entity in rows.names else wanted
 
 
-def _from(first: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from others
-
-
 def _schema(first: pa.Table, entity: str | None) -> pa.Schema:
     """Of the answers. Dictionaries are how texts are kept in memory; files have them as texts."""
-    named = [("entity", first.schema.field(entity).type)] if entity is not None else []
+    named = [("entity", plain(first[entity]).type)] if entity is not None else []
     whole = [("row", pa.int64()), ("probability", pa.float64()), ("decision", _TEXT), ("risk", _TEXT)]
     return pa.schema([*named, *whole, ("flags", _FLAGS), ("version", _TEXT), ("error", pa.string())])
 
