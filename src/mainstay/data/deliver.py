@@ -126,6 +126,8 @@ def check_target(path: Path, *, replace: bool, endings: tuple[str, ...] = (*_PAR
     the file is and may not be replaced.
     """
     name = str(path)
+    if not name.isprintable():
+        raise Refused("not a name that a file should have", repr(name))
     if path.suffix.lower() not in endings:
         said = " or ".join(each for each in endings if each != ".pq")
         raise Refused(f"the ending says what is written: call it {said}", name)
@@ -139,10 +141,8 @@ def check_target(path: Path, *, replace: bool, endings: tuple[str, ...] = (*_PAR
                 raise Refused("not a regular file; name the file to write", name)
             if not replace:
                 raise _there(path)
-    except PermissionError as error:
+    except OSError as error:
         raise _of_disk(error, path) from error
-    except ValueError as error:
-        raise Refused("not a name that a file can have", repr(name)) from error
 
 
 def _there(path: Path) -> Conflict:

@@ -165,7 +165,12 @@ def _delimited(text: "_Text", delimiter: str, name: str) -> Rows:
     header = text.record()
     first = text.part()
     if first is None:
-        raise Refused("there is a header and no rows; it needs at least one", name)
+        said = (
+            "there is a header and no rows; it needs"
+            if header.strip()
+            else "the file is empty; it needs a header and rows,"
+        )
+        raise Refused(f"{said} at least one", name)
     # The header and the first part are read at once, so that what is wrong with either is said before any scoring.
     table = read_delimited(header + first, delimiter, name)
     header = header.removeprefix(codecs.BOM_UTF8)
