@@ -14,7 +14,7 @@ JOBS ?= 2
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test check faults alarms lock clean
+.PHONY: help setup demo test check faults alarms bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
 
 alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
 	@$(BIN)/pytest tests/alarms
+
+bench: $(READY) ## side by side with scikit-learn's own pipeline; writes bench/RESULTS.md, fails below 5 times
+	@$(BIN)/python bench/batch.py
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

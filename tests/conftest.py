@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -73,6 +74,12 @@ def graph(weights: tuple[float, ...], offset: float) -> bytes:
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def tiny_text() -> str:
+    """The text of the use case, as it stands in a `mainstay.yaml`."""
+    return TINY
 
 
 @pytest.fixture(scope="session")
@@ -196,3 +203,65 @@ def tiny_live(
     version = admit(asked, tiny_ledger, tiny_blobs, tiny_signer, now=NOW, actor="ada", reason="It passed.")
     go_live(version, tiny_use_case, tiny_ledger, tiny_blobs, now=NOW, actor="ada", reason="It is the first.")
     return version
+
+
+@pytest.fixture(scope="session")
+def forest() -> Callable[..., bytes]:
+    """Makes random trees as ONNX, boosted ones whose weights sum to a logit, over `places` of a tensor."""
+
+    def made(places: int, trees: int = 20, depth: int = 3, seed: int = 0, **other: Any) -> bytes:
+        random = np.random.default_rng(seed)
+        nodes: list[tuple[object, ...]] = []
+        leaves: list[tuple[int, int, float]] = []
+
+        def grow(tree: int, node: int, left: int) -> None:
+            if left and (node == 0 or random.random() < 0.9):
+                mode = str(random.choice(other.get("modes", ["BRANCH_LEQ"])))
+                threshold = float(random.choice([0.5, 18, 40, 50, 55.5, 200, 500]))
+                true, false = 2 * node + 1, 2 * node + 2
+                tracked = int(random.random() < 0.5)
+                nodes.append((tree, node, int(random.integers(places)), mode, threshold, true, false, tracked))
+                grow(tree, true, left - 1)
+                grow(tree, false, left - 1)
+            else:
+                nodes.append((tree, node, 0, "LEAF", 0.0, 0, 0, 0))
+                leaves.append((tree, node, float(random.normal(0, 0.3))))
+
+        for tree in range(trees):
+            grow(tree, 0, depth)
+        names = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
+        columns = dict(zip((*names, "missing_value_tracks_true"), map(list, zip(*nodes, strict=True)), strict=True))
+        node = helper.make_node(
+            "TreeEnsembleClassifier",
+            ["rows"],
+            ["label", "probabilities"],
+            domain="ai.onnx.ml",
+            **{f"nodes_{name}": values for name, values in columns.items()},
+            class_treeids=[tree for tree, _, _ in leaves],
+            class_nodeids=[at for _, at, _ in leaves],
+            class_ids=[int(random.integers(2)) if other.get("both") else 0 for _ in leaves],
+            class_weights=[weight for _, _, weight in leaves],
+            classlabels_int64s=[0, 1],
+            post_transform=other.get("post_transform", "LOGISTIC"),
+            **({"base_values": other["base"]} if "base" in other else {}),
+        )
+        outputs = [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2]),
+        ]
+        given = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, places])
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+        model = helper.make_model(
+            helper.make_graph([node], "forest", [given], outputs), opset_imports=opsets, ir_version=9
+        )
+        return bytes(model.SerializeToString())
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_forest(tiny_bundle: Bundle, forest: Callable[..., bytes]) -> Bundle:
+    """Another candidate of the tiny use case: boosted trees."""
+    changed = dataclasses.replace(tiny_bundle, model=forest(5, trees=40, seed=3))
+    inputs = changed.encoder.inputs
+    return dataclasses.replace(changed, golden=golden_of(Scorer(changed), draw(changed.profile, inputs, 8, seed=8)))

@@ -1,5 +1,6 @@
 """`mainstay data`: validate, freeze, list, show."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from mainstay.cli.door import (
     show_json,
     verdict_code,
 )
+from mainstay.data.fetch import fetch, named
 from mainstay.journeys import release as journey
 from mainstay.journeys.recorded import recorded
 from mainstay.ledger.kinds import DATASETS
@@ -87,4 +89,22 @@ def show_(
     else:
         about = [("frozen", f"{rfc3339(fact.at)} by {fact.actor}: {fact.reason}")]
         show.pairs_table(fact.body.id, [*about, *encode(fact.body).items()])
+    return 0
+
+
+@app.command("fetch")
+def fetch_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A public data set: telco.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Download a public data set; nothing but the bytes that were published is accepted."""
+    public = named(name)
+    target = out if out is not None else Path(public.file)
+    fetched = fetch(public, target)
+    if as_json:
+        show_json({"written": str(target), "bytes": public.size, "sha256": public.sha256, "fetched": fetched})
+    else:
+        state = "written" if fetched else "is there already"
+        show.line(f"{target} {state}: {public.size:,} bytes, SHA-256 {public.sha256}")
     return 0

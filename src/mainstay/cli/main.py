@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "mainstay.cli.models:app",
     "serve": "mainstay.cli.serve:serve",
     "predict": "mainstay.cli.serve:predict",
+    "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
     "keys": "mainstay.cli.keys:app",
     "doctor": "mainstay.cli.project:doctor",

@@ -100,13 +100,13 @@ def fit(columns: Columns, inputs: tuple[Input, ...], derived: Mapping[str, Expre
     """
     whole = with_derived(columns, derived)
     features = [_feature(each, whole[each.name]) for each in inputs]
-    features += [Feature(name, "number", missing=bool(np.isnan(_rounded(whole[name])).any())) for name in derived]
+    features += [Feature(name, "number", missing=bool(np.isnan(rounded(whole[name])).any())) for name in derived]
     return Encoder(inputs, tuple((name, each.text) for name, each in derived.items()), tuple(features))
 
 
 def _feature(given: Input, values: NDArray[np.generic]) -> Feature:
     if given.kind == "number":
-        return Feature(given.name, "number", missing=given.nullable or bool(np.isnan(_rounded(values)).any()))
+        return Feature(given.name, "number", missing=given.nullable or bool(np.isnan(rounded(values)).any()))
     seen = Counter(value for value in values.tolist() if value is not None)
     missing = given.nullable or seen.total() < len(values)
     categories = tuple(given.values or sorted(seen))
@@ -116,7 +116,7 @@ def _feature(given: Input, values: NDArray[np.generic]) -> Feature:
     return Feature(given.name, "category", categories, missing)
 
 
-def _rounded(values: NDArray[np.generic]) -> NDArray[np.float32]:
+def rounded(values: NDArray[np.generic]) -> NDArray[np.float32]:
     """Numbers (n,) as the tensor holds them: an infinity is no feature."""
     with np.errstate(over="ignore"):
         numbers = values.astype(np.float32)
@@ -138,7 +138,7 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     for feature in encoder.features:
         values = whole[feature.name]
         if feature.kind == "number":
-            tensor[:, at] = _rounded(values)
+            tensor[:, at] = rounded(values)
             missing = np.isnan(tensor[:, at])
         else:
             place = {value: n for n, value in enumerate(feature.categories)}
