@@ -3,7 +3,7 @@
 import typer
 
 from mainstay.cli import show
-from mainstay.cli.accounts import card
+from mainstay.cli.accounts import card, diff, lineage
 from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, show_json
 from mainstay.cli.named import Version, named_version
 from mainstay.ledger.facts import Fact
@@ -17,7 +17,8 @@ from mainstay.scoring.scorer import Scorer
 app = typer.Typer(
     no_args_is_help=True, help="Model versions: what stands on the shelf, what is live, what is believed."
 )
-app.command("card")(card)
+for _account in (card, lineage, diff):
+    app.command()(_account)
 
 
 @app.command("list")

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 from mainstay.errors import Refused
 from mainstay.journeys.recorded import recorded
-from mainstay.ledger.facts import Fact
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, RUNS, SPLITS, VERDICTS, VERSIONS
-from mainstay.nouns import Candidate, Split
+from mainstay.ledger.facts import Fact, Ledger
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, ROLLOUTS, RUNS, SPLITS, VERDICTS, VERSIONS
+from mainstay.nouns import Candidate, DatasetVersion, Rollout, Split
 from mainstay.quality.card import Facts
 from mainstay.registry.examinations import examination
 from mainstay.registry.shelf import load
@@ -30,7 +30,7 @@ def facts_of(platform: Platform, use_case: str, version: str) -> Facts:
         version=fact,
         dataset=replace(dataset, body=replace(dataset.body, holdout=run.body.holdout)),
         run=run,
-        candidate=_candidate(platform, use_case, fact.body.candidate, run.body.id),
+        candidate=candidate_from(ledger, use_case, fact.body.candidate, run.body.id),
         verdict=_verdict(platform, use_case, fact.body.candidate, manifest.verdict),
         splits=splits_with(platform, use_case, version),
         inputs=manifest.inputs,
@@ -53,9 +53,32 @@ def splits_with(platform: Platform, use_case: str, version: str) -> tuple[Fact[S
     return tuple(fact for fact in history if any(arm.version == version for arm in fact.body.arms))
 
 
-def _candidate(platform: Platform, use_case: str, candidate: str, run: str) -> Fact[Candidate]:
-    """The fact about a candidate that this run wrote: another run may have made the same one again."""
-    for fact in platform.ledger.history(use_case, CANDIDATES, candidate):
+def ancestors(platform: Platform, dataset: DatasetVersion) -> tuple[Fact[DatasetVersion], ...]:
+    """The dataset versions that one follows, the nearest first; they end where one is not recorded."""
+    found: list[Fact[DatasetVersion]] = []
+    seen, parent = {dataset.id}, dataset.parent
+    while parent is not None and parent not in seen:
+        fact = platform.ledger.latest(dataset.use_case, DATASETS, parent)
+        if fact is None:
+            break
+        found.append(fact)
+        seen.add(parent)
+        parent = fact.body.parent
+    return tuple(found)
+
+
+def rollouts_with(platform: Platform, use_case: str, version: str) -> tuple[Fact[Rollout], ...]:
+    """The rollouts that a version was part of, each as it stands."""
+    facts = platform.ledger.latest_of_each(use_case, ROLLOUTS)
+    return tuple(fact for fact in facts if version in (fact.body.champion, fact.body.challenger))
+
+
+def candidate_from(ledger: Ledger, use_case: str, candidate: str, run: str) -> Fact[Candidate]:
+    """The fact about a candidate that this run wrote: another run may have made the same one again.
+
+    Refused where the run wrote none.
+    """
+    for fact in ledger.history(use_case, CANDIDATES, candidate):
         if fact.body.run == run:
             return fact
     raise Refused("the ledger holds no candidate of the run that its manifest names", candidate)

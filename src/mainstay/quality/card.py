@@ -197,7 +197,15 @@ def _scores(facts: Facts) -> tuple[Block, ...]:
 
 
 def _verdict(verdict: Verdict) -> tuple[Block, ...]:
-    return (_checks(verdict.checks),)
+    gaps, others = _parted(verdict)
+    told = (Paragraph(words("The gaps between groups are under Fairness.")),) if gaps else ()
+    return (*told, _checks(others))
+
+
+def _parted(verdict: Verdict) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+    """The checks that compare groups, and all others."""
+    gaps = tuple(made for made in verdict.checks if made.name.endswith("_gap"))
+    return gaps, tuple(made for made in verdict.checks if made not in gaps)
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:
@@ -214,7 +222,7 @@ def _checks(checks: tuple[Check, ...]) -> Table:
 
 
 def _fairness(facts: Facts) -> tuple[Block, ...]:
-    gaps = tuple(made for made in facts.verdict.body.checks if made.name.endswith("_gap"))
+    gaps, _ = _parted(facts.verdict.body)
     attributes = dict.fromkeys(made.subject for made in gaps)
     if facts.examined is not None:
         attributes |= dict.fromkeys(facts.examined.protected)

@@ -217,15 +217,21 @@ def _block_inline(page: Page, block: Block) -> str:
 
 
 def _table(page: Page, table: Table) -> str:
-    kinds = [' class="n"' if n >= table.numbers_from else "" for n in range(len(table.columns))]
+    count = len(table.columns)
+    look = "prose" if 2 < count <= table.numbers_from else "dense" if count > 6 else "grid"
+    kinds = [' class="n"' if n >= table.numbers_from else "" for n in range(count)]
+    names = [f' data-name="{_escaped(name)}"' if look == "prose" else "" for name in table.columns]
     head = "".join(f"<th{kind}>{_escaped(name)}</th>" for name, kind in zip(table.columns, kinds, strict=True))
-    rows = (
-        "".join(f"<td{kind}>{_inline(page, cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
-        for row in table.rows
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    body = []
+    for row in table.rows:
+        cells = [_inline(page, cell) for cell in row]
+        if look == "dense":  # an interval may go below its number, but stays in one piece
+            cells = [cell.replace(" to ", "&nbsp;to&nbsp;") for cell in cells]
+        made = zip(cells, kinds, names, strict=True)
+        body.append(f"<tr>{''.join(f'<td{kind}{name}>{cell}</td>' for cell, kind, name in made)}</tr>")
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     # It can be scrolled by finger and by key where it is wider than the page.
-    return f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table class="{look}">{inside}</table></div>'
 
 
 def _figure(picture: Picture) -> str:
@@ -239,7 +245,7 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--page:#0f1419;--ink:#e6e9ec;--soft:#a3adb8;--rule:#333c46;--band:#1a2027;
 --link:#7ab8ff}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:64rem;padding:1.25rem 1rem 4rem;background:var(--page);color:var(--ink);
+body{margin:0 auto;max-width:72rem;padding:1.25rem 1rem 4rem;background:var(--page);color:var(--ink);
 font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}
 h2{font-size:1.2rem;margin:2.2rem 0 .6rem;padding-top:.6rem;border-top:1px solid var(--rule)}
@@ -264,7 +270,14 @@ tr:last-child td{border-bottom:0}
 figure{margin:0;max-width:32rem}
 img{display:block;width:100%;height:auto}
 figcaption{color:var(--soft);font-size:.88rem}
-@media(max-width:40rem){table{font-size:.82rem}th,td{padding:.32rem .5rem}}
+.dense .n{white-space:normal;min-width:0}
+.dense th.n{vertical-align:bottom}
+td:nth-child(2):not(.n){min-width:8rem}
+@media(max-width:40rem){table{font-size:.82rem}th,td{padding:.32rem .5rem}
+.prose thead{display:none}.prose,.prose tbody,.prose tr{display:block}
+.prose td{display:flex;gap:.6rem;border:0;padding:.15rem .6rem;max-width:none}
+.prose td::before{content:attr(data-name);color:var(--soft);flex:0 0 5.2rem}
+.prose tr{padding:.4rem 0;border-bottom:1px solid var(--rule)}.prose tr:last-child{border-bottom:0}}
 @media print{body{max-width:none}.wide{overflow:visible}}
 """
 _FRAME = """<!doctype html>

@@ -138,22 +138,22 @@ def slice_table(slices: Sequence[Slice], names: Sequence[str]) -> Table:
             words(code(each.column)),
             words(code(each.value)),
             _count(each.rows),
-            *(number(each.scores.get(name)) for name in names),
+            *(number(each.scores.get(name), 3) for name in names),
         )
         for each in slices
     )
     return Table(("column", "value", "rows", *(name.replace("_", " ") for name in names)), rows, numbers_from=2)
 
 
-def number(found: Estimate | None) -> Line:
+def number(found: Estimate | None, places: int = 4) -> Line:
     """An estimate with its interval, linked to the run; `not known` where there is none."""
     if found is None or not math.isfinite(found.value):
         return words("not known")
     if found.low == found.high:
         return (Span(f"{found.value:.6g}", "run"),)
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
-        return (Span(f"{found.value:.4f}", "run"), Span(", how exactly is not known"))
-    return (Span(f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})", "run"),)
+        return (Span(f"{found.value:.{places}f}", "run"), Span(", how exactly is not known"))
+    return (Span(f"{found.value:.{places}f} ({found.low:.{places}f} to {found.high:.{places}f})", "run"),)
 
 
 def _count(count: int) -> Line:
