@@ -6,9 +6,10 @@ SHA-256. Cards, comparisons and the console read it, so that nothing has to be m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mainstay.nouns import Estimate, Real
-from mainstay.usecase import Label, Profit, Recipe
+from mainstay.usecase import Label, Profit
 
 Curve = tuple[tuple[Real, Real], ...]
 """Points from left to right, at most 101 of them."""
@@ -56,7 +57,8 @@ class Examination:
 
     `threshold` is what decides, in [0, 1]. `roc` is (false, true positive rate), `precision_recall` is (recall,
     precision), `by_threshold` is (threshold, profit per customer), or F1 where there is no profit. `importance` maps
-    an input to the log loss (nats) that the model gains when it is shuffled.
+    an input to the log loss (nats) that the model gains when it is shuffled. `recipe` is the use case's, as JSON: one
+    of a later release says things that this one does not know.
     """
 
     run: str
@@ -64,7 +66,7 @@ class Examination:
     candidate: str
     dataset: str
     label: Label
-    recipe: Recipe
+    recipe: Mapping[str, Any]
     profit: Profit | None
     protected: tuple[str, ...]
     train: Part

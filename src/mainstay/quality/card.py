@@ -164,10 +164,7 @@ def _training(facts: Facts) -> tuple[Block, ...]:
     rows += [(name, words(_value(value))) for name, value in sorted(run.parameters.items())]
     rows += [("seed", words(Span(str(run.seed), "run"))), ("recipe", words(code(run.recipe)))]
     if examined is not None:
-        recipe = examined.recipe
-        searched = f" trials over {', '.join(recipe.estimators)}, each in "
-        found = (_count(recipe.trials), searched, _count(recipe.folds), f" folds, by {recipe.objective}")
-        rows.append(("search", words(*found)))
+        rows += [(f"recipe {name}", words(_setting(value))) for name, value in examined.recipe.items()]
     rows += [(f"code {name}", words(code(value))) for name, value in sorted(run.code.items())]
     blocks: list[Block] = [_pairs(rows)]
     if facts.derived:
@@ -307,6 +304,13 @@ def _value(value: Value) -> Span:
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _setting(value: Any) -> Span:
+    """A value of a recipe, as JSON holds it."""
+    if isinstance(value, list):
+        return Span(", ".join(_value(each).text for each in value), "run")
+    return _value(value)
 
 
 def _pairs(rows: list[tuple[str, Line]]) -> Table:

@@ -139,14 +139,15 @@ def _block_marked(block: Block) -> str:
             return "\n".join(f"![{_plain(picture.words)}]({picture.name}.svg)" for picture in each)
 
 
-_MARKS = re.compile(r"([\\`*_\[\]|~#$@])")
-_STARTS = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_MARKS = re.compile(r"([\\`*_\[\]~#$@])")
+_STARTS = re.compile(r"^(?:[-+](?=\s|$)|[-=](?=[-=]*$)|\d+(?=[.)](?:\s|$)))")
 
 
 def _plain(text: str) -> str:
     """A text in which Markdown finds no markup, HTML or address."""
     escaped = _MARKS.sub(r"\\\1", visible(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    escaped = escaped.replace("://", r":\/\/").replace("www.", r"www\.")
+    # A bar by its number: how a table takes one after a backslash depends on who reads it.
+    escaped = escaped.replace("|", "&#124;").replace("://", r":\/\/").replace("www.", r"www\.")
     found = _STARTS.match(escaped)
     if found is None:
         return escaped
@@ -159,9 +160,8 @@ def _marked(line: Line) -> str:
 
 
 def _span_marked(span: Span) -> str:
-    if span.code:
-        # A run of backticks longer than any inside; within a table even code must escape its bars.
-        text = visible(span.text).replace("|", r"\|")
+    text = visible(span.text)
+    if span.code and not {*"|\\<"} & {*text}:  # bars have no form in code that every table takes alike
         fence = "`" * (max((len(found) for found in re.findall("`+", text)), default=0) + 1)
         padding = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
         made = f"{fence}{padding}{text}{padding}{fence}"
@@ -277,7 +277,7 @@ td:nth-child(2):not(.n){min-width:8rem}
 .prose thead{display:none}.prose,.prose tbody,.prose tr{display:block}
 .prose td{display:flex;gap:.6rem;border:0;padding:.15rem .6rem;max-width:none}
 .prose td::before{content:attr(data-name);color:var(--soft);flex:0 0 5.2rem}
-.prose tr{padding:.4rem 0;border-bottom:1px solid var(--rule)}.prose tr:last-child{border-bottom:0}}
+.prose td:empty{display:none}.prose tr{padding:.4rem 0;border-bottom:1px solid var(--rule)}.prose tr:last-child{border-bottom:0}}
 @media print{body{max-width:none}.wide{overflow:visible}}
 """
 _FRAME = """<!doctype html>

@@ -43,7 +43,7 @@ def lineage(
     held = "by hash" if dataset.holdout.cut is None else f"from {dataset.holdout.cut:%Y-%m-%d}"
     commit = run.code.get("commit", "")
     code_said = f"code {commit[:12]}{'-dirty' if commit.endswith('-dirty') else ''}" if commit else "code not recorded"
-    tracked = () if run.tracked is None else (Step("MLflow", f"runs:/{run.tracked}"),)
+    tracked = () if run.tracked is None else (Step("in MLflow", run.tracked),)
     champion: tuple[Step, ...] = ()
     if facts.champion is not None:
         flipped = facts.against.get("flipped_share")
@@ -188,7 +188,7 @@ def _height(step: Step) -> int:
 def _box(step: Step, x: int, y: int, kind: str) -> str:
     lines = [f'<rect class="{kind}" x="{x}" y="{y}" width="{_BOX}" height="{_height(step)}" rx="7"/>']
     lines.append(f'<text class="k" x="{x + 10}" y="{y + 15}">{_text(step.kind)}</text>')
-    lines.append(f'<text class="n" x="{x + 10}" y="{y + 30}">{_text(_fitting(short(step.name), _LETTERS - 3))}</text>')
+    lines.append(f'<text class="n" x="{x + 10}" y="{y + 30}">{_text(_fitting(short(step.name), _LETTERS - 5))}</text>')
     for n, said in enumerate(step.said):
         lines.append(f'<text x="{x + 10}" y="{y + 45 + _LINE * n}">{_text(_fitting(said, _LETTERS))}</text>')
     return "".join(lines)

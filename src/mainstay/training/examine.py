@@ -40,7 +40,7 @@ def examine(bundle: Bundle, parts: Parts, candidate: Candidate, use_case: UseCas
         candidate=candidate.id,
         dataset=candidate.dataset,
         label=use_case.label,
-        recipe=use_case.recipe,
+        recipe=use_case.recipe.model_dump(mode="json"),
         profit=use_case.profit,
         protected=tuple(holdout.slices),
         train=_part(parts.train),
