@@ -277,7 +277,8 @@ td:nth-child(2):not(.n){min-width:8rem}
 .prose thead{display:none}.prose,.prose tbody,.prose tr{display:block}
 .prose td{display:flex;gap:.6rem;border:0;padding:.15rem .6rem;max-width:none}
 .prose td::before{content:attr(data-name);color:var(--soft);flex:0 0 5.2rem}
-.prose td:empty{display:none}.prose tr{padding:.4rem 0;border-bottom:1px solid var(--rule)}.prose tr:last-child{border-bottom:0}}
+.prose td:empty{display:none}
+.prose tr{padding:.4rem 0;border-bottom:1px solid var(--rule)}.prose tr:last-child{border-bottom:0}}
 @media print{body{max-width:none}.wide{overflow:visible}}
 """
 _FRAME = """<!doctype html>
