@@ -113,7 +113,8 @@ class DatasetVersion:
 class Run:
     """One tracked execution of a recipe on a dataset version, held out like `holdout`.
 
-    `tracked` is MLflow's own id, a link.
+    `tracked` is MLflow's own id, a link. `examination` is the SHA-256 of the document that examines its candidate;
+    None for a run that kept none.
     """
 
     id: str
@@ -126,6 +127,7 @@ class Run:
     code: Mapping[str, str]
     tracked: str | None
     holdout: Holdout
+    examination: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

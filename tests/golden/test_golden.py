@@ -16,6 +16,7 @@ import pytest
 from mainstay import nouns, observed, verdicts
 from mainstay.digests import canonical_json
 from mainstay.errors import Refused
+from mainstay.examined import Examination
 from mainstay.records import decode, encode, schema_of
 from mainstay.registry.manifest import Manifest
 from mainstay.scoring.bundle import Golden
@@ -27,7 +28,7 @@ HERE = Path(__file__).parent
 # Every dataclass of these modules is a record.
 MODULES: tuple[ModuleType, ...] = (nouns, observed, verdicts)
 # Records that live elsewhere, among classes that are never written.
-DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden)
+DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden, Examination)
 
 
 def _dataclasses_of(module: ModuleType) -> list[type]:

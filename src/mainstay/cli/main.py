@@ -18,6 +18,7 @@ COMMANDS = {
     "register": "mainstay.cli.release:register",
     "release": "mainstay.cli.release:release",
     "models": "mainstay.cli.models:app",
+    "runs": "mainstay.cli.runs:app",
     "serve": "mainstay.cli.serve:serve",
     "predict": "mainstay.cli.serve:predict",
     "score": "mainstay.cli.score:score",

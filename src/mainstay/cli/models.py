@@ -1,26 +1,24 @@
-"""`mainstay models`: list, show, verify."""
-
-from typing import Annotated
+"""`mainstay models`: list, show, verify; what is written for people is in `accounts`."""
 
 import typer
 
 from mainstay.cli import show
+from mainstay.cli.accounts import card, diff, lineage
 from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, show_json
-from mainstay.errors import NotFound
+from mainstay.cli.named import Version, named_version
 from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import ModelVersion, Split, rfc3339
 from mainstay.records import encode
-from mainstay.registry.shelf import champion, load
+from mainstay.registry.shelf import load
 from mainstay.registry.versioning import number
 from mainstay.scoring.scorer import Scorer
-from mainstay.suggest import did_you_mean
-from mainstay.wiring import Platform
 
 app = typer.Typer(
     no_args_is_help=True, help="Model versions: what stands on the shelf, what is live, what is believed."
 )
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="As in 1.4.0; the champion if left out.")]
+for _account in (card, lineage, diff):
+    app.command()(_account)
 
 
 @app.command("list")
@@ -53,7 +51,9 @@ def show_(version: Version = "", use_case_file: UseCaseFile = None, as_json: AsJ
     """The signed manifest of one version."""
     use_case, _ = open_use_case(use_case_file)
     platform = open_platform()
-    manifest, _ = load(use_case.name, _named(platform, use_case.name, version), platform.blobs, platform.trusted())
+    manifest, _ = load(
+        use_case.name, named_version(platform, use_case.name, version), platform.blobs, platform.trusted()
+    )
     body = encode(manifest)
     if as_json:
         show_json(body)
@@ -69,7 +69,7 @@ def verify(version: Version = "", use_case_file: UseCaseFile = None, as_json: As
     """Check a version as serving does before it loads it: signature, digests, golden rows."""
     use_case, _ = open_use_case(use_case_file)
     platform = open_platform()
-    named = _named(platform, use_case.name, version)
+    named = named_version(platform, use_case.name, version)
     manifest, bundle = load(use_case.name, named, platform.blobs, platform.trusted())
     Scorer(bundle).warm_up()
     if as_json:
@@ -80,17 +80,3 @@ def verify(version: Version = "", use_case_file: UseCaseFile = None, as_json: As
             f" as signed, {len(bundle.golden.rows)} golden rows score as recorded"
         )
     return 0
-
-
-def _named(platform: Platform, use_case: str, version: str) -> str:
-    """The version meant: as given, with or without the use case before it; the champion where nothing is given."""
-    if version:
-        asked = version.removeprefix(f"{use_case}@")
-        known = [fact.subject for fact in platform.ledger.latest_of_each(use_case, VERSIONS)]
-        if asked not in known:
-            raise NotFound(f"there is no version {use_case}@{asked}{did_you_mean(asked, known)}")
-        return asked
-    live = champion(platform.ledger, use_case)
-    if live is None:
-        raise NotFound(f"no version of {use_case} is live yet; `mainstay release` makes one")
-    return live.version

@@ -26,6 +26,7 @@ from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, V
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
 from mainstay.records import encode
+from mainstay.registry.examinations import keep_examination
 from mainstay.registry.live import go_live
 from mainstay.registry.manifest import Against
 from mainstay.registry.mirror import Mirror
@@ -44,6 +45,7 @@ from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import Parts
 from mainstay.scoring.scorer import Scorer
 from mainstay.training.artifacts import artifacts
+from mainstay.training.examine import examine
 from mainstay.training.export import candidate as candidate_of
 from mainstay.training.export import holdout_scores, to_onnx
 from mainstay.training.fit import finish
@@ -170,10 +172,12 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
         best = search(use_case, parts.train, _logging(tracked, tell))
         candidate, bundle, files = _candidate(use_case, parts, best, run, dataset, far)
         store_candidate(use_case.name, files, platform.blobs)
-        _record_run(platform, use_case, best, candidate, dataset, code, tracked.id, asked)
+        examined = examine(bundle, parts, candidate, use_case)
+        kept = keep_examination(examined, platform.blobs)
+        _record_run(platform, use_case, best, candidate, dataset, code, (tracked.id, kept), asked)
         chosen = {"estimator": best.trial.estimator, **best.trial.parameters}
         scores = {**candidate.cross_validated, **{f"holdout_{name}": made for name, made in candidate.holdout.items()}}
-        tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case))
+        tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case, examined))
     far.candidate = candidate
     tell(candidate)
     return candidate
@@ -218,10 +222,14 @@ def _record_run(
     candidate: Candidate,
     dataset: DatasetVersion,
     code: Mapping[str, str],
-    tracked: str,
+    kept: tuple[str, str],
     asked: Asked,
 ) -> None:
-    """The run and its candidate, as one write. The same candidate from another run is another fact about it."""
+    """The run and its candidate, as one write. The same candidate from another run is another fact about it.
+
+    `kept` are MLflow's id of the run, and the digest of its examination.
+    """
+    tracked, examination = kept
     run = Run(
         candidate.run,
         use_case.name,
@@ -233,6 +241,7 @@ def _record_run(
         code,
         tracked,
         dataset.holdout,
+        examination,
     )
 
     def both() -> list[Entry[Any]]:

@@ -21,6 +21,7 @@ _BLUE, _ORANGE, _GREY, _INK = "#2b6ca3", "#d07a2d", "#a9b0b7", "#2f3640"
 _SIZE = (7.2, 4.8)  # inches; at 120 dots each, 864 by 576 pixels
 _DOTS = 120
 _MOST = 20  # inputs in one picture of importance
+_SLICES = 30  # in one picture of them
 
 
 def holdout_plots(
@@ -41,7 +42,7 @@ def roc(labels: ArrayLike, probabilities: ArrayLike) -> bytes:
     """True positive rate by false positive rate, over all thresholds, with the area under it."""
 
     def draw(axes: Any, truth: Bools, values: Floats) -> None:
-        _, reached, hits = _ranked(truth, values)
+        _, reached, hits = ranked(truth, values)
         missed = reached - hits
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="chance")
         area = _words(roc_auc(truth, values))
@@ -56,7 +57,7 @@ def precision_recall(labels: ArrayLike, probabilities: ArrayLike) -> bytes:
     """Precision by recall, over all thresholds, with the average precision and the base rate."""
 
     def draw(axes: Any, truth: Bools, values: Floats) -> None:
-        _, reached, hits = _ranked(truth, values)
+        _, reached, hits = ranked(truth, values)
         base = truth.mean()
         axes.axhline(base, color=_GREY, linestyle="--", linewidth=1, label=f"base rate {base:.3f}")
         average = _words(average_precision(truth, values))
@@ -90,7 +91,7 @@ def thresholds(labels: ArrayLike, probabilities: ArrayLike, threshold: float, of
     """What each threshold would bring, and the one chosen: profit per customer, or precision, recall and F1."""
 
     def draw(axes: Any, truth: Bools, values: Floats) -> None:
-        at, reached, hits = _ranked(truth, values)
+        at, reached, hits = ranked(truth, values)
         if offer is not None:
             profit = (offer.worth * hits - offer.cost * reached) / truth.size
             everyone = offer.worth * truth.mean() - offer.cost
@@ -173,6 +174,26 @@ def importance(values: Mapping[str, float], unit: str = "increase in log loss wh
     return _png(figure, axes)
 
 
+def by_slice(scores: Mapping[str, Estimate], name: str) -> bytes:
+    """One score with its interval for the 30 slices where it is furthest from the median one, the highest on top."""
+    known = {slice_: each for slice_, each in scores.items() if np.isfinite([each.value, each.low, each.high]).all()}
+    figure, axes = _figure(f"{name} by slice", name, "")
+    if not known:
+        return _png(figure, axes, "no slice with what it needs")
+    usual = float(np.median([each.value for each in known.values()]))
+    furthest = sorted(known, key=lambda slice_: (-abs(known[slice_].value - usual), slice_))[:_SLICES]
+    shown = sorted(furthest, key=lambda slice_: (-known[slice_].value, slice_))
+    figure.set_size_inches(_SIZE[0], max(_SIZE[1], 1.2 + 0.26 * len(shown)))
+    values = np.array([[known[each].value, known[each].low, known[each].high] for each in shown])
+    reach = np.clip([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0, None)
+    places = np.arange(len(shown))
+    axes.errorbar(values[:, 0], places, xerr=reach, color=_BLUE, fmt="o", capsize=3)
+    axes.set_yticks(places, [each if len(each) <= 44 else f"{each[:43]}…" for each in shown])
+    axes.invert_yaxis()
+    axes.axvline(usual, color=_GREY, linestyle="--", linewidth=1)
+    return _png(figure, axes)
+
+
 def _picture(
     title: str,
     across: str,
@@ -222,7 +243,7 @@ def _png(figure: Any, axes: Any, why_not: str = "") -> bytes:
     return file.getvalue()
 
 
-def _ranked(truth: Bools, values: Floats) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
+def ranked(truth: Bools, values: Floats) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
     """Distinct scores from the highest down, and the rows and positives at or above each; before them, nothing."""
     order = np.argsort(-values, kind="stable")
     last = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
