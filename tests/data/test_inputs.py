@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainstay.data.inputs import InputRows, read_inputs
@@ -50,7 +50,7 @@ def compare(read: InputRows, row: int, one: Row) -> None:
             assert value_at(read, name, row) == value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries(ROWS), st.sampled_from(["flag", "refuse"]), st.sampled_from(["flag", "refuse"]))
 def test_a_row_is_read_as_a_request_is(row: dict[str, Any], unseen: Policy, out_of_range: Policy) -> None:
     if isinstance(row["spent"], str) or isinstance(row["age"], str):
@@ -60,7 +60,7 @@ def test_a_row_is_read_as_a_request_is(row: dict[str, Any], unseen: Policy, out_
     compare(read, 0, read_row(row, INPUTS, unseen, out_of_range, LEARNED))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.fixed_dictionaries(ROWS), min_size=1, max_size=8), st.booleans())
 def test_texts_are_read_as_the_values_that_they_write(rows: list[dict[str, Any]], dictionaries: bool) -> None:
     def written(value: Any) -> str | None:

@@ -87,6 +87,10 @@ def test_parquet_comes_in_parts_with_its_types_and_only_the_columns_asked_for(tm
 def test_what_is_no_file_of_rows_says_what_would_be(tmp_path: Path) -> None:
     assert "name a .csv or .parquet file" in refusal(tmp_path / "none.csv", NotFound)
     assert "give its path" in refusal(Path("s3://bucket/rows.csv"), Misconfigured)
+    assert "not a name that leads to a file" in refusal(tmp_path / ("n" * 300 + ".csv"))
+    assert "not a name that a file can have" in refusal(tmp_path / "nul\0.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/null")
+    assert "not a regular file" in refusal(tmp_path / "device.csv")
     (tmp_path / "folder.csv").mkdir()
     assert "a directory" in refusal(tmp_path / "folder.csv")
     for name, said in {

@@ -285,7 +285,7 @@ def test_memory_does_not_grow_with_the_rows(
         rows = {"id": made.integers(0, 10**12, count), "age": made.integers(18, 99, count), "plan": plan}
         table = pa.table({**rows, "spent": made.integers(0, 900, count)})
         path = tmp_path / f"rows.{ending}"
-        pq.write_table(table, path, row_group_size=count) if ending == "parquet" else pa_csv.write_csv(table, path)
+        pq.write_table(table, path, row_group_size=50_000) if ending == "parquet" else pa_csv.write_csv(table, path)
         child = subprocess.run(
             [sys.executable, "-c", CHILD, str(tmp_path), path.name], capture_output=True, text=True, check=True
         )

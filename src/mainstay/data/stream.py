@@ -1,6 +1,7 @@
 """Rows of a file a part at a time, so that memory does not grow with the file.
 
-A text file is cut between its records, and each part is read, and refused, as `delimited.py` reads a whole file.
+Of Parquet it grows with the largest row group: by about what that takes up in the file. A text file is cut between its
+records, and each part is read, and refused, as `delimited.py` reads a whole file.
 """
 
 import codecs
@@ -134,14 +135,17 @@ def _parquet(stream: BinaryIO, name: str) -> Rows:
             again = pq.ParquetFile(
                 stream, read_dictionary=coded, buffer_size=_PAGE_BYTES, page_checksum_verification=True
             )
-            batches = again.iter_batches(batch_size=ROWS, columns=list(columns), use_threads=False)
-        while True:
+        # One row group after the other: asked for all at once, Arrow keeps something of each to the end.
+        for group in range(again.num_row_groups):
             with _sound(name):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+                batches = again.iter_batches(ROWS, row_groups=[group], columns=list(columns), use_threads=False)
+            while True:
+                with _sound(name):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])
 
     return Rows(tuple(schema.names), opened.metadata.num_rows, parts)
 
