@@ -225,7 +225,7 @@ def _table(page: Page, table: Table) -> str:
     body = []
     for row in table.rows:
         cells = [_inline(page, cell) for cell in row]
-        if look == "dense":  # an interval may go below its number, but stays in one piece
+        if look != "prose":  # an interval may go below its number, but stays in one piece
             cells = [cell.replace(" to ", "&nbsp;to&nbsp;") for cell in cells]
         made = zip(cells, kinds, names, strict=True)
         body.append(f"<tr>{''.join(f'<td{kind}{name}>{cell}</td>' for cell, kind, name in made)}</tr>")
@@ -271,9 +271,11 @@ figure{margin:0;max-width:32rem}
 img{display:block;width:100%;height:auto}
 figcaption{color:var(--soft);font-size:.88rem}
 .dense .n{white-space:normal;min-width:0}
+.dense th,.dense td{padding:.38rem .42rem}
 .dense th.n{vertical-align:bottom}
-td:nth-child(2):not(.n){min-width:8rem}
-@media(max-width:40rem){table{font-size:.82rem}th,td{padding:.32rem .5rem}
+td:nth-child(2):not(.n){min-width:7rem}
+@media(max-width:40rem){table{font-size:.82rem}th,td,.dense th,.dense td{padding:.32rem .4rem}
+td.n{white-space:normal}td,.dense td:nth-child(2):not(.n){min-width:4.5rem}td.n{min-width:0}
 .prose thead{display:none}.prose,.prose tbody,.prose tr{display:block}
 .prose td{display:flex;gap:.6rem;border:0;padding:.15rem .6rem;max-width:none}
 .prose td::before{content:attr(data-name);color:var(--soft);flex:0 0 5.2rem}

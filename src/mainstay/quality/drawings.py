@@ -40,7 +40,7 @@ def curve(
         x = axes.x(mark)
         anchor, aside = ("start", 4) if mark < 0.6 else ("end", -4)
         drawn.append(f'<line class="m" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_BOTTOM}"/>')
-        drawn.append(f'<text x="{x + aside:.1f}" y="{_BOTTOM - 6}" text-anchor="{anchor}">{_text(level)}</text>')
+        drawn.append(f'<text x="{x + aside:.1f}" y="{_BOTTOM - 16}" text-anchor="{anchor}">{_text(level)}</text>')
     return _document(title, _HEIGHT, drawn)
 
 

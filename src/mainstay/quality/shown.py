@@ -17,10 +17,9 @@ def decision_blocks(
     examined: Examination | None, decide: Decide, candidate: Candidate, named: str
 ) -> tuple[Block, ...]:
     """The threshold, what it earns, what was decided against what was so, and the curves behind it."""
-    bands = ", ".join(f"{name} from {start:.4f} on" for name, start in decide.risk)
-    told = words(
-        "It decides ", code(decide.positive), " from ", Span(f"{decide.threshold:.4f}", "run"), f" on ({bands})."
-    )
+    told = words("It decides ", code(decide.positive), " from ", Span(f"{decide.threshold:.4f}", "run"), " on.")
+    for name, start in decide.risk:
+        told = (*told, *words(f" {name} risk begins at ", Span(f"{start:.4f}", "run"), "."))
     blocks: list[Block] = [Paragraph(told)]
     profit = candidate.holdout.get("profit")
     if profit is None:
