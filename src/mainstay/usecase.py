@@ -193,11 +193,20 @@ class Fairness(Section):
     group_at_least: int = Field(30, ge=1, description="smaller groups are not compared")
 
 
+class Champion(Section):
+    """How much worse than what is live a candidate may be."""
+
+    log_loss: Gate = Field(
+        Gate(at_most=0.01, rows=50), description="nats above the champion's, paired on the same rows"
+    )
+
+
 class Gates(Section):
     """What a candidate must reach on the holdout. Absolute floors are the team's own."""
 
     skill: Gate = Field(Gate(at_least=0.1), description="1 - log loss / log loss of the base rate")
     floors: dict[Metric, Gate] = Field(default_factory=dict)
+    champion: Champion = Champion()
     leakage: Leakage = Leakage()
     fairness: Fairness = Fairness()
     parity: Gate = Field(Gate(at_most=1e-5), description="greatest difference between the fitted model and its ONNX")

@@ -22,6 +22,7 @@ from mainstay.measures.money import Offer
 from mainstay.measures.rates import exact
 from mainstay.measures.scores import scorecard
 from mainstay.nouns import Candidate, Estimate, Holdout, Look, rfc3339
+from mainstay.quality.champion import Contest, Unasked, champion_check
 from mainstay.quality.fairness import fairness_checks
 from mainstay.scoring.frame import Frame
 from mainstay.usecase import Gate, UseCase
@@ -58,11 +59,13 @@ def judge(
     threshold: float,
     use_case: UseCase,
     taken: Look | None = None,
+    contest: Contest | Unasked | None = None,
 ) -> Verdict:
     """The release verdict on a candidate: its subject is the candidate's id.
 
     `probability` (n,) are the one scorer's on the n rows of the holdout; `taken` is the look it takes, None for rows
-    that no other candidate is ever judged by (level .95). What is missing, NaN or on too few rows is INCONCLUSIVE, and
+    that no other candidate is ever judged by (level .95); `contest` is that with the champion, None where there is no
+    other. What is missing, NaN or on too few rows is INCONCLUSIVE, and
     blocks unless its gate is advisory. ValueError where probabilities and rows differ in number.
     """
     profit = use_case.profit
@@ -74,6 +77,8 @@ def judge(
     gates = use_case.gates
     scored: list[tuple[str, Gate]] = [("skill", gates.skill), *gates.floors.items()]
     checks = [_scored(name, gate, spent.get(name), plain.get(name), taken) for name, gate in scored]
+    if contest is not None:
+        checks.append(champion_check(contest, gates.champion.log_loss, taken))
     checks += _leakage(candidate.evidence, plain["roc_auc"], [*holdout.columns, *use_case.derived], use_case)
     checks.append(_gated("parity", candidate.evidence.get("parity"), gates.parity))
     checks.append(_gated("size", _size(candidate), gates.size))
