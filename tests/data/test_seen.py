@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ CUT = datetime(2026, 3, 1, tzinfo=UTC)
 ONE = DatasetVersion("ds_1", "shop", 4, ("id",), "contract", Holdout("shop", 0.2), pseudonym_key="k1")
 
 
-def under(**changed: object) -> DatasetVersion:
+def under(**changed: Any) -> DatasetVersion:
     return replace(ONE, holdout=replace(ONE.holdout, **changed))
 
 

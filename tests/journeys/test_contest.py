@@ -8,7 +8,8 @@ import pytest
 from mainstay.errors import Refused
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
-from mainstay.usecase import Gate, UseCase
+from mainstay.usecase import UseCase
+from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Check, Outcome
 from mainstay.wiring import Platform
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mainstay.nouns import Look
 from mainstay.quality.champion import Contest, Unasked, champion_check
-from mainstay.usecase import Gate
+from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Outcome
 
 GATE = Gate(at_most=0.01, rows=50)

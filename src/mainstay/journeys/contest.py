@@ -53,7 +53,7 @@ def contest_of(
     if not len(frame):
         return Contest(live.version, frame.labels, np.empty(0), np.empty(0), left_out)
     said, says = (Scorer(each).score(frame.columns).probability for each in (before, bundle))
-    return Contest(live.version, frame.labels, said, says, left_out)
+    return Contest(live.version, frame.labels, said, says, left_out, before.decide.threshold, bundle.decide.threshold)
 
 
 def _seen(platform: Platform, use_case: UseCase, live: ModelVersion, dataset: DatasetVersion, table: pa.Table) -> Mask:

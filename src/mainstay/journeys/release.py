@@ -26,6 +26,7 @@ from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VER
 from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, Value
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
+from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
 from mainstay.registry.live import go_live
 from mainstay.registry.manifest import Against
@@ -250,11 +251,13 @@ def gate(platform: Platform, use_case: UseCase, named: str, asked: Asked) -> Ver
     bundle = candidate_bundle(candidate, platform.blobs)
     holdout = parts_of(platform, use_case, dataset, lambda noun: None).holdout
     taken = _look(platform, use_case, candidate, dataset, asked)
-    probability = Scorer(bundle).score(holdout.columns).probability
+    scorer = Scorer(bundle)
+    probability = scorer.score(holdout.columns).probability
     # Named before it is asked: one that goes live meanwhile makes the verdict out of date, and `register` says so.
     policy = _policy(platform, use_case, dataset)
     contest = contest_of(platform, use_case, candidate.id, dataset, bundle)
-    judged = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken, contest)
+    latency = single_row_latency(scorer, holdout.columns)
+    judged = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken, contest, latency)
     verdict = replace(judged, policy=policy)
 
     def next_verdict() -> list[Entry[Any]]:

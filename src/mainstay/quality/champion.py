@@ -1,13 +1,16 @@
 """Is the candidate no worse than what is live? Both scored on the same rows, none of which the champion learnt from."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.measures.money import Offer
 from mainstay.measures.scores import paired_difference
 from mainstay.nouns import Look
-from mainstay.usecase import Gate
+from mainstay.quality.worth import called_by, gain
+from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Check, Limit, Outcome, check
 
 NAME = "champion"
@@ -25,6 +28,8 @@ class Contest:
     champion: NDArray[np.float64]
     candidate: NDArray[np.float64]
     seen: int = 0
+    champion_threshold: float = math.nan
+    candidate_threshold: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,17 @@ def champion_check(contest: Contest | Unasked, gate: Gate, taken: Look | None = 
         )
         said += f"; {renewing if contest.seen else _renewal(taken)} renews the holdout"
     return replace(made, reason=said)
+
+
+def champion_profit(contest: Contest, offer: Offer, gate: Gate, taken: Look | None = None) -> Check:
+    """The candidate's profit a customer minus the champion's, each at its own threshold, paired by row."""
+    worth = np.where(contest.labels, offer.worth, 0.0) - offer.cost
+    here = called_by(contest.candidate, contest.candidate_threshold)
+    there = called_by(contest.champion, contest.champion_threshold)
+    found = gain(worth, here, there, 0.95 if taken is None else 1 - taken.alpha)
+    limit = Limit(gate.at_least, gate.at_most, gate.rows)
+    made = check("champion_profit", found, limit, subject=contest.version, blocking=gate.blocking)
+    return replace(made, reason=made.reason.replace("champion_profit of", "profit above that of the champion", 1))
 
 
 def _renewal(taken: Look | None) -> str:
