@@ -77,6 +77,7 @@ class Column(Section):
 class Rows(Section):
     at_least: int = Field(1, ge=1)
     bad_share_at_most: Share = Field(0.01, description="share of rows that may be quarantined")
+    newest_within: Span | None = Field(None, description="how old the newest row may be; needs event_time")
 
 
 class Contract(Section):
@@ -239,6 +240,8 @@ class UseCase(Section):
             if name is not None and name not in columns:
                 hint = did_you_mean(name, columns)
                 raise ValueError(f"at {place}: column `{name}` is not in the contract{hint}")
+        if self.contract.rows.newest_within is not None and self.event_time is None:
+            raise ValueError("at contract.rows.newest_within: without event_time no row says how new it is")
         values = columns[self.label.column].values
         if columns[self.label.column].type != "category":
             raise ValueError(f"at label.column: `{self.label.column}` must be a category, listing both classes")
