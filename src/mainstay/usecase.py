@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mainstay.digests import digest
 from mainstay.errors import Refused
 from mainstay.expressions import Expression, Kind, parse
 from mainstay.spans import PerDay, Span
 from mainstay.suggest import did_you_mean
+from mainstay.usecase_gates import Gates, Section
 
 
 def _text(value: object) -> object:
@@ -40,17 +41,6 @@ Class = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int |
 Values = tuple[Class, ...]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_reserved)]
-Metric = Literal[
-    "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "profit",
-    "accuracy", "precision", "recall", "f1",
-    "accuracy_at_threshold", "precision_at_threshold", "recall_at_threshold", "f1_at_threshold",
-]  # fmt: skip
-
-
-class Section(BaseModel):
-    """One mapping of the file: frozen, and refusing keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Column(Section):
@@ -87,6 +77,7 @@ class Column(Section):
 class Rows(Section):
     at_least: int = Field(1, ge=1)
     bad_share_at_most: Share = Field(0.01, description="share of rows that may be quarantined")
+    newest_within: Span | None = Field(None, description="how old the newest row may be; needs event_time")
 
 
 class Contract(Section):
@@ -155,53 +146,6 @@ class Profit(Section):
     offer_cost: float = Field(ge=0)
     value_saved: float = Field(gt=0)
     save_rate: float = Field(gt=0, le=1)
-
-
-class Gate(Section):
-    """A limit on one number of a candidate."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-    rows: int = Field(1, ge=1, description="fewer rows than this prove nothing")
-    blocking: bool = True
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("a gate needs at_least or at_most")
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}")
-        return self
-
-
-class Leakage(Section):
-    """How much a model may know that it should not."""
-
-    permuted_auc: Gate = Gate(at_most=0.55)
-    copied_rows: Gate = Gate(at_most=0.02)
-    single_feature_auc: Gate = Gate(at_most=0.95)
-    pure_bins: Gate = Field(Gate(at_most=0.05), description="share of a class's rows that one feature gives away")
-    model_auc: Gate = Field(Gate(at_most=0.98), description="of the whole model on the holdout: too good to be true")
-
-
-class Fairness(Section):
-    """Gaps between the groups of a protected attribute; advisory until the team blocks on them."""
-
-    true_positive_gap: Gate | None = Gate(at_most=0.1, blocking=False)
-    false_positive_gap: Gate | None = Gate(at_most=0.1, blocking=False)
-    selection_gap: Gate | None = None
-    group_at_least: int = Field(30, ge=1, description="smaller groups are not compared")
-
-
-class Gates(Section):
-    """What a candidate must reach on the holdout. Absolute floors are the team's own."""
-
-    skill: Gate = Field(Gate(at_least=0.1), description="1 - log loss / log loss of the base rate")
-    floors: dict[Metric, Gate] = Field(default_factory=dict)
-    leakage: Leakage = Leakage()
-    fairness: Fairness = Fairness()
-    parity: Gate = Field(Gate(at_most=1e-5), description="greatest difference between the fitted model and its ONNX")
-    size: Gate = Field(Gate(at_most=50_000_000), description="bytes of the bundle")
 
 
 Policy = Literal["flag", "refuse"]
@@ -296,6 +240,8 @@ class UseCase(Section):
             if name is not None and name not in columns:
                 hint = did_you_mean(name, columns)
                 raise ValueError(f"at {place}: column `{name}` is not in the contract{hint}")
+        if self.contract.rows.newest_within is not None and self.event_time is None:
+            raise ValueError("at contract.rows.newest_within: without event_time no row says how new it is")
         values = columns[self.label.column].values
         if columns[self.label.column].type != "category":
             raise ValueError(f"at label.column: `{self.label.column}` must be a category, listing both classes")

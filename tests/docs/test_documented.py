@@ -13,7 +13,8 @@ from mainstay.serving.arms import Arms
 from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
 from mainstay.settings import Settings
-from mainstay.usecase import Column, Fairness, Gates, Label, Leakage, Monitors, Profit, Recipe, Serving, UseCase
+from mainstay.usecase import Column, Label, Monitors, Profit, Recipe, Serving, UseCase
+from mainstay.usecase_gates import Fairness, Gates, Leakage
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mainstay.measures.rates import difference, rate
 from mainstay.quality.fairness import fairness_checks, gap
 from mainstay.scoring.frame import Frame
-from mainstay.usecase import Fairness, Gate
+from mainstay.usecase_gates import Fairness, Gate
 from mainstay.verdicts import Check, Outcome
 
 SELECTION = Fairness(selection_gap=Gate(at_most=0.1, blocking=False), true_positive_gap=None, false_positive_gap=None)

@@ -63,14 +63,14 @@ def held_out(table: pa.Table, use_case: UseCase, holdout: Holdout) -> Mask:
         if holdout.cut is None:
             return np.zeros(table.num_rows, dtype=np.bool_)
         return np.asarray(times >= instant64(holdout.cut))
-    texts = text_of(table[use_case.entity]) if use_case.entity else _row_texts(table, use_case.label.column)
+    texts = text_of(table[use_case.entity]) if use_case.entity else row_texts(table, use_case.label.column)
     coded = texts.dictionary_encode()
     below = [unit_interval("holdout", holdout.salt, text) < holdout.share for text in coded.dictionary.to_pylist()]
     marks: Mask = np.array(below, dtype=np.bool_)[coded.indices.to_numpy()]
     return marks
 
 
-def _row_texts(table: pa.Table, label: str) -> pa.Array:
+def row_texts(table: pa.Table, label: str) -> pa.Array:
     """Canonical JSON of each row, an array of its values: put together by column, since most values come many times."""
     parts = []
     for name in table.column_names:

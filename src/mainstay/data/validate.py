@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mainstay.data.fresh import fresh
 from mainstay.data.promises import Promise, codes, promises
 from mainstay.data.typed import Mask, typed
 from mainstay.nouns import Estimate
@@ -43,7 +44,8 @@ def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) ->
     Checks: `columns` (one for each that is missing, and one for those that the contract does not name, which are
     dropped), `rows`, one each for what the contract says of a column (`type`, `null`, `range`, `values`, `unique`),
     `future` for the event time and the time of knowing, which must not be after `now` where that is given, one for
-    each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise) and `classes`.
+    each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise),
+    `fresh` (where `rows.newest_within` is set) and `classes`.
     A promise that some rows break is FAIL, and advisory as long as those rows, which are set aside, are within
     `contract.rows.bad_share_at_most`. The same rows give the same typed rows in whatever order and format they come.
     """
@@ -55,6 +57,7 @@ def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) ->
     whole = pa.table({name: found.values for name, found in columns.items()})
     good = whole.filter(pa.array(~bad)) if columns else whole  # a table without columns has no rows to filter
     tolerated = use_case.contract.rows.bad_share_at_most
+    age = fresh(good, use_case, now) if good.num_columns else None
     checks = [
         *(_missing_column(name, table.column_names, present) for name in absent),
         _unnamed_columns(table.column_names, use_case, absent),
@@ -62,6 +65,7 @@ def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) ->
         *(_kept(promise, table, tolerated) for promise in made),
         _duplicates(good),
         _quarantined(int(bad.sum()), rows, tolerated),
+        *([] if age is None else [age]),
         *(_classes(good, use_case) if use_case.label.column in columns else ()),
     ]
     return Validated(good, _set_aside(table, made, bad), Verdict(use_case.name, tuple(checks)))

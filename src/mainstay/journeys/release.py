@@ -19,12 +19,14 @@ from mainstay.digests import digest, new_id, short
 from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.contest import contest_of
 from mainstay.journeys.recorded import recorded, settle
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
 from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, Value
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
+from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
 from mainstay.registry.examinations import keep_examination
 from mainstay.registry.live import go_live
@@ -258,9 +260,14 @@ def gate(platform: Platform, use_case: UseCase, named: str, asked: Asked) -> Ver
     bundle = candidate_bundle(candidate, platform.blobs)
     holdout = parts_of(platform, use_case, dataset, lambda noun: None).holdout
     taken = _look(platform, use_case, candidate, dataset, asked)
-    probability = Scorer(bundle).score(holdout.columns).probability
-    judged = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken)
-    verdict = replace(judged, policy=_policy(use_case, dataset))
+    scorer = Scorer(bundle)
+    probability = scorer.score(holdout.columns).probability
+    # Named before it is asked: one that goes live meanwhile makes the verdict out of date, and `register` says so.
+    policy = _policy(platform, use_case, dataset)
+    contest = contest_of(platform, use_case, candidate.id, dataset, bundle)
+    latency = single_row_latency(scorer, holdout.columns)
+    judged = judge(candidate, holdout, probability, bundle.decide.threshold, use_case, taken, contest, latency)
+    verdict = replace(judged, policy=policy)
 
     def next_verdict() -> list[Entry[Any]]:
         before = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
@@ -294,9 +301,10 @@ def _look(platform: Platform, use_case: UseCase, candidate: Candidate, dataset: 
     return taken()[0]
 
 
-def _policy(use_case: UseCase, dataset: DatasetVersion) -> str:
-    """The digest of what a verdict was reached under: these rows, held out like this, and these gates."""
-    return digest([dataset.id, encode(dataset.holdout), use_case.gates_digest])
+def _policy(platform: Platform, use_case: UseCase, dataset: DatasetVersion) -> str:
+    """The digest of what a verdict was reached under: these rows, held out like this, these gates, this champion."""
+    live = champion(platform.ledger, use_case.name)
+    return digest([dataset.id, encode(dataset.holdout), use_case.gates_digest, live.candidate if live else None])
 
 
 def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, tell: Tell) -> ModelVersion:
@@ -328,8 +336,11 @@ def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked
     if verdict is None:
         raise Refused("it was not judged yet; `mainstay gate` judges it", short(candidate.id))
     run, dataset = _origin(platform, use_case, candidate)
-    if verdict.body.policy != _policy(use_case, dataset):
-        raise Refused("it was judged on other rows or under other gates; `mainstay gate` it again", short(candidate.id))
+    if verdict.body.policy != _policy(platform, use_case, dataset):
+        raise Refused(
+            "it was judged on other rows, under other gates or against another champion; `mainstay gate` it again",
+            short(candidate.id),
+        )
     measured = _against(platform, use_case, candidate, dataset, tell)
     admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured)
     now = platform.settings.clock()

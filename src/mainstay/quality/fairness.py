@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mainstay.measures.rates import difference, rate
 from mainstay.nouns import Estimate
 from mainstay.scoring.frame import Frame
-from mainstay.usecase import Fairness, Gate
+from mainstay.usecase_gates import Fairness, Gate
 from mainstay.verdicts import Check, Limit, check
 
 NAMED = 5

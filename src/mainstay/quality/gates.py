@@ -22,9 +22,14 @@ from mainstay.measures.money import Offer
 from mainstay.measures.rates import exact
 from mainstay.measures.scores import scorecard
 from mainstay.nouns import Candidate, Estimate, Holdout, Look, rfc3339
+from mainstay.quality.champion import Contest, Unasked, champion_check, champion_profit
 from mainstay.quality.fairness import fairness_checks
+from mainstay.quality.remedy import told_remedy
+from mainstay.quality.slices import slice_checks
+from mainstay.quality.worth import profit_checks
 from mainstay.scoring.frame import Frame
-from mainstay.usecase import Gate, UseCase
+from mainstay.usecase import UseCase
+from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Check, Limit, Need, Outcome, Verdict, check
 
 CLAIM_TOLERANCE = 1e-5
@@ -58,12 +63,15 @@ def judge(
     threshold: float,
     use_case: UseCase,
     taken: Look | None = None,
+    contest: Contest | Unasked | None = None,
+    latency: Estimate | None = None,
 ) -> Verdict:
     """The release verdict on a candidate: its subject is the candidate's id.
 
     `probability` (n,) are the one scorer's on the n rows of the holdout; `taken` is the look it takes, None for rows
-    that no other candidate is ever judged by (level .95). What is missing, NaN or on too few rows is INCONCLUSIVE, and
-    blocks unless its gate is advisory. ValueError where probabilities and rows differ in number.
+    that no other candidate is ever judged by (level .95); `contest` is that with the champion, None where there is no
+    other; `latency` was measured outside, and is no check where nobody did. What is missing, NaN or on too few rows is
+    INCONCLUSIVE, and blocks unless its gate is advisory. ValueError where probabilities and rows differ in number.
     """
     profit = use_case.profit
     offer = None if profit is None else Offer(profit.offer_cost, profit.value_saved, profit.save_rate)
@@ -74,14 +82,29 @@ def judge(
     gates = use_case.gates
     scored: list[tuple[str, Gate]] = [("skill", gates.skill), *gates.floors.items()]
     checks = [_scored(name, gate, spent.get(name), plain.get(name), taken) for name, gate in scored]
+    if contest is not None:
+        checks.append(champion_check(contest, gates.champion.log_loss, taken))
+    if isinstance(contest, Contest) and offer is not None and gates.champion.profit is not None:
+        checks.append(champion_profit(contest, offer, gates.champion.profit, taken))
+    if offer is not None:
+        level = 0.95 if taken is None else 1 - taken.alpha
+        checks += profit_checks(holdout.labels, probability, threshold, offer, gates.profit, level)
     checks += _leakage(candidate.evidence, plain["roc_auc"], [*holdout.columns, *use_case.derived], use_case)
     checks.append(_gated("parity", candidate.evidence.get("parity"), gates.parity))
     checks.append(_gated("size", _size(candidate), gates.size))
+    checks.append(
+        _scored(
+            "calibration_error", gates.calibration_error, spent["calibration_error"], plain["calibration_error"], taken
+        )
+    )
+    if latency is not None:
+        checks.append(_gated("latency", latency, gates.latency))
+    checks += slice_checks(holdout, probability, threshold, gates.slices)
     checks += fairness_checks(holdout, probability, threshold, gates.fairness)
     # An honest claim is no merit: where a team lets nothing block, it must not be what lets a candidate through.
     agreement = Gate(at_most=CLAIM_TOLERANCE, blocking=any(made.blocking for made in checks))
     checks.append(_gated("claims", _claims(candidate.holdout, plain), agreement))
-    return Verdict(candidate.id, tuple(checks))
+    return Verdict(candidate.id, tuple(told_remedy(made) for made in checks))
 
 
 def _gated(name: str, found: Estimate | None, gate: Gate, subject: str = "") -> Check:

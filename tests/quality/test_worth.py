@@ -1,0 +1,70 @@
+"""Whether a model earns more than acting without one, how long it takes, and what would let it pass."""
+
+import math
+
+import numpy as np
+
+from mainstay.measures.money import Offer, expected_profit
+from mainstay.nouns import Estimate
+from mainstay.quality.latency import CALLS, single_row_latency
+from mainstay.quality.remedy import told_remedy
+from mainstay.quality.worth import profit_checks
+from mainstay.usecase_gates import Gate
+from mainstay.verdicts import Limit, Outcome, check
+
+RANDOM = np.random.default_rng(2)
+TRUTH = 1 / (1 + np.exp(-RANDOM.normal(-1, 2, 3000)))
+LABELS = RANDOM.random(3000) < TRUTH
+OFFER = Offer(10, 100, 0.3)
+GATE = Gate(at_least=0, blocking=False)
+
+
+def test_a_good_model_earns_more_than_acting_on_nobody_and_on_everybody() -> None:
+    nobody, everybody = profit_checks(LABELS, TRUTH, 1 / 3, OFFER, GATE)
+    assert [nobody.outcome, everybody.outcome] == [Outcome.PASS, Outcome.PASS]
+    assert nobody.estimate is not None
+    assert everybody.estimate is not None
+    here = expected_profit(LABELS, TRUTH, 1 / 3, OFFER).value
+    assert math.isclose(nobody.estimate.value, here)
+    assert math.isclose(everybody.estimate.value, here - expected_profit(LABELS, TRUTH, 0, OFFER).value)
+
+
+def test_a_model_that_acts_on_the_wrong_half_does_not() -> None:
+    nobody, everybody = profit_checks(LABELS, 1 - TRUTH, 0.5, OFFER, GATE)
+    assert nobody.outcome is Outcome.FAIL
+    assert "profit above that of an offer to nobody" in nobody.reason
+    assert everybody.outcome is not Outcome.PASS
+
+
+def test_a_threshold_that_is_no_number_proves_nothing() -> None:
+    made = profit_checks(LABELS, TRUTH, math.nan, OFFER, GATE)
+    assert {each.outcome for each in made} == {Outcome.INCONCLUSIVE}
+
+
+def test_a_remedy_is_a_limit_that_the_same_interval_would_pass() -> None:
+    found = Estimate(0.2415, 0.1589, 0.3242, 1500)
+    made = told_remedy(check("skill", found, Limit(at_least=0.2)))
+    assert made.reason.endswith("to pass it takes a limit of at least 0.158 at level 0.95, or more rows")
+    assert check("skill", found, Limit(at_least=0.158)).outcome is Outcome.PASS
+    failed = told_remedy(check("log_loss", found, Limit(at_most=0.1)))
+    assert failed.reason.endswith("a limit of at most 0.325 at level 0.95, or a better candidate")
+    passed = check("skill", found, Limit(at_least=0.1))
+    assert told_remedy(passed) == passed
+    for machinery in (check("parity", found, Limit(at_most=0)), check("skill", None, Limit(at_least=0))):
+        assert told_remedy(machinery) == machinery
+
+
+def test_latency_is_in_microseconds_with_an_interval() -> None:
+    class Slow:
+        """A scorer whose n-th call takes n µs, by the clock beside it."""
+
+        now, calls = 0.0, -20
+
+        def score(self, columns: object) -> None:
+            self.calls += 1
+            self.now += self.calls * 1e-6
+
+    slow = Slow()
+    found = single_row_latency(slow, {"age": np.arange(50.0)}, lambda: slow.now)  # type: ignore[arg-type]  # behaves as one
+    assert math.isclose(found.value, 0.95 * CALLS, rel_tol=1e-6)
+    assert found.low < found.value < found.high <= CALLS + 1
