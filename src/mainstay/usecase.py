@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mainstay.digests import digest
 from mainstay.errors import Refused
 from mainstay.expressions import Expression, Kind, parse
+from mainstay.recipe import Recipe
+from mainstay.section import Section
 from mainstay.spans import PerDay, Span
 from mainstay.suggest import did_you_mean
 
@@ -45,12 +47,6 @@ Metric = Literal[
     "accuracy", "precision", "recall", "f1",
     "accuracy_at_threshold", "precision_at_threshold", "recall_at_threshold", "f1_at_threshold",
 ]  # fmt: skip
-
-
-class Section(BaseModel):
-    """One mapping of the file: frozen, and refusing keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Column(Section):
@@ -129,24 +125,6 @@ class Features(Section):
     service: Name | None = None
     views: tuple[View, ...] = ()
     derived: dict[ColumnName, str] = Field(default_factory=dict)
-
-
-class Recipe(Section):
-    """Estimators, budget and seed: with a dataset version, it determines a run."""
-
-    objective: Literal["log_loss"] = "log_loss"
-    estimators: tuple[Literal["logistic", "lightgbm"], ...] = Field(("logistic", "lightgbm"), min_length=1)
-    trials: int = Field(30, ge=1, le=10_000)
-    folds: int = Field(5, ge=2, le=20)
-    holdout: float = Field(0.2, gt=0, lt=1)
-    seed: int = Field(7, ge=0, lt=2**31)
-    salt: str | None = Field(None, description="of the holdout; the use case's name unless it says otherwise")
-
-    @model_validator(mode="after")
-    def _affordable(self) -> Self:
-        if self.trials < len(self.estimators):
-            raise ValueError(f"trials {self.trials} is less than the {len(self.estimators)} estimators: each needs one")
-        return self
 
 
 class Profit(Section):

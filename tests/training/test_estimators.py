@@ -57,5 +57,5 @@ def test_rows_that_say_nothing_get_the_base_rate(name: str, capfd: pytest.Captur
     labels = np.arange(100) < 30
     tensor = np.ones((100, 2), dtype=np.float32)
     said = probability_of(fitted(name, ESTIMATORS[name].defaults, 7, tensor, labels), tensor)
-    np.testing.assert_allclose(said, 0.3, atol=0.01)
+    np.testing.assert_allclose(said, 0.3, atol=0.02)  # subsamples differ from the whole
     assert capfd.readouterr() == ("", "")
