@@ -111,7 +111,9 @@ def test_step_by_step_each_id_leads_to_the_next(empty: Path, run: Run, first_rel
     code, out, _ = run("data", "freeze")
     assert code == 0
     dataset = out.splitlines()[-1]
-    code, out, _ = run("train", "--dataset", dataset[:9], "--json", "--why", "To see.")
+    code, out, err = run("train", "--dataset", dataset[:9], "--nested", "--json", "--why", "To see.")
+    assert read(out)["evidence"]["nested_roc_auc"]["value"] > 0.7
+    assert "nested fold 2 of 2: " in err
     assert code == 0
     candidate = json.loads(out)
     assert candidate["dataset"] == dataset

@@ -68,25 +68,34 @@ class Ramps(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Learn the knots of n >= 1 rows; `labels` are not read."""
         many = np.array([np.unique(column).size > 2 for column in tensor.T])
         each = max(1, min(self.ramps, MOST_RAMPS // max(1, int(many.sum()))))
-        columns, lower, upper = [0], [0.0], [0.0]
+        columns, lower, upper = [], [], []
         for place, column in enumerate(tensor.T):
-            knots = np.unique(_float32(np.quantile(column, np.linspace(0, 1, each + 1))))
-            if knots.size == 2 < np.unique(column).size:  # most rows have one value: the others are what is told apart
-                knots = np.unique(_float32(np.quantile(np.unique(column), np.linspace(0, 1, each + 1))))
+            knots = _knots(column, each)
             columns += [place] * (knots.size - 1)
             lower += knots[:-1].tolist()
             upper += knots[1:].tolist()
-        # The first is there so that something is; it is zero, and left out where there is another.
-        keep = slice(1, None) if len(columns) > 1 else slice(None)
-        self.columns_ = np.array(columns[keep], dtype=np.int64)
-        self.lower_ = np.array(lower[keep])
-        self.inverse_ = _inverse(np.array(upper[keep]) - self.lower_)
+        if not columns:
+            self.columns_, self.lower_, self.inverse_ = np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1)
+            return self
+        self.columns_ = np.array(columns, dtype=np.int64)
+        self.lower_ = np.array(lower)
+        self.inverse_ = _inverse(np.array(upper) - self.lower_)
         return self
 
     def transform(self, tensor: Floats) -> Floats:
         """Shape (n, places) in, (n, ramps in all) out, in [0, 1]."""
         steep: Floats = (tensor[:, self.columns_] - self.lower_) * self.inverse_
         return np.clip(steep, 0.0, 1.0)
+
+
+def _knots(column: Floats, ramps: int) -> Floats:
+    """Up to `ramps` + 1 quantiles of a column, rising, its ends among them."""
+    at = np.linspace(0, 1, ramps + 1)
+    knots = np.unique(_float32(np.quantile(column, at, method="inverted_cdf")))
+    distinct = np.unique(column)
+    if knots.size == 2 < distinct.size:  # most rows have one value: it is the others that can be told apart
+        knots = np.unique(_float32(np.quantile(distinct, at, method="inverted_cdf")))
+    return knots
 
 
 def _float32(values: Floats) -> Floats:

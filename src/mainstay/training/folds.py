@@ -99,6 +99,8 @@ def by_fold(
             model = fitted(estimator, parameters, seed, rows.tensor, rows.labels, rows.weights)
             return probability_of(model, fold.judged)
 
+    import sklearn.ensemble  # noqa: F401  (a library that is loaded later would keep its threads)
+
     threads = ThreadpoolController()
     cores = os.cpu_count() or 1
     with threads.limit(limits=1), ThreadPoolExecutor(min(len(encoded), cores)) as pool:
