@@ -10,9 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mainstay.digests import digest
 from mainstay.errors import Refused
 from mainstay.expressions import Expression, Kind, parse
+from mainstay.recipe import Recipe
+from mainstay.section import Section
 from mainstay.spans import PerDay, Span
 from mainstay.suggest import did_you_mean
-from mainstay.usecase_gates import Gates, Section
+from mainstay.usecase_gates import Gates
 
 
 def _text(value: object) -> object:
@@ -120,24 +122,6 @@ class Features(Section):
     service: Name | None = None
     views: tuple[View, ...] = ()
     derived: dict[ColumnName, str] = Field(default_factory=dict)
-
-
-class Recipe(Section):
-    """Estimators, budget and seed: with a dataset version, it determines a run."""
-
-    objective: Literal["log_loss"] = "log_loss"
-    estimators: tuple[Literal["logistic", "lightgbm"], ...] = Field(("logistic", "lightgbm"), min_length=1)
-    trials: int = Field(30, ge=1, le=10_000)
-    folds: int = Field(5, ge=2, le=20)
-    holdout: float = Field(0.2, gt=0, lt=1)
-    seed: int = Field(7, ge=0, lt=2**31)
-    salt: str | None = Field(None, description="of the holdout; the use case's name unless it says otherwise")
-
-    @model_validator(mode="after")
-    def _affordable(self) -> Self:
-        if self.trials < len(self.estimators):
-            raise ValueError(f"trials {self.trials} is less than the {len(self.estimators)} estimators: each needs one")
-        return self
 
 
 class Profit(Section):

@@ -2,19 +2,15 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mainstay.section import Section
 
 Metric = Literal[
     "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "profit",
     "accuracy", "precision", "recall", "f1",
     "accuracy_at_threshold", "precision_at_threshold", "recall_at_threshold", "f1_at_threshold",
 ]  # fmt: skip
-
-
-class Section(BaseModel):
-    """One mapping of the file: frozen, and refusing keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Gate(Section):

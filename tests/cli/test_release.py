@@ -108,10 +108,12 @@ def test_step_by_step_each_id_leads_to_the_next(empty: Path, run: Run, first_rel
     assert code == 0
     assert "made a signing key (" in err
     dataset = out.splitlines()[-1]
-    code, out, _ = run("train", "--dataset", dataset[:9], "--json", "--why", "To see.")
+    code, out, err = run("train", "--dataset", dataset[:9], "--nested", "--json", "--why", "To see.")
+    assert "nested fold 2 of 2: " in err
     assert code == 0
     candidate = json.loads(out)
     assert candidate["dataset"] == dataset
+    assert candidate["evidence"]["nested_roc_auc"]["value"] > 0.7
     code, out, err = run("register", candidate["id"][:9])
     assert (code, out) == (2, "")
     assert "it was not judged yet; `mainstay gate` judges it" in err

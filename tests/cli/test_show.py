@@ -1,6 +1,7 @@
 """Results as people see them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -51,11 +52,13 @@ def test_the_best_trial_of_each_estimator_is_shown_with_the_chosen_first(capsys:
         folds = {"log_loss": (log_loss, log_loss + 0.01), "roc_auc": (0.8, 0.81)}
         return Trial(number, estimator, {"C": log_loss / 3}, folds, log_loss + 0.005)
 
-    trials_table([trial(0, "logistic", 0.45), trial(1, "lightgbm", 0.43), trial(2, "logistic", 0.44)])
+    stopped = replace(trial(3, "lightgbm", 0.40), stopped=True)  # on the folds that it saw
+    trials_table([trial(0, "logistic", 0.45), trial(1, "lightgbm", 0.43), trial(2, "logistic", 0.44), stopped])
     out = capsys.readouterr().out
-    assert out.splitlines()[0].strip() == "3 trials, the best of each estimator"
+    assert out.splitlines()[0].strip() == "4 trials (1 stopped early), the best of each estimator"
     assert out.index("lightgbm") < out.index("logistic")
     assert "0.4450 (" in out
+    assert "0.4050" not in out
     assert "C 0.147" in out
 
 

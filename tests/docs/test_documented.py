@@ -8,12 +8,13 @@ import typer
 from typer.core import TyperGroup
 
 from mainstay.cli.main import COMMANDS, application
+from mainstay.recipe import Recipe
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
 from mainstay.settings import Settings
-from mainstay.usecase import Column, Label, Monitors, Profit, Recipe, Serving, UseCase
+from mainstay.usecase import Column, Label, Monitors, Profit, Serving, UseCase
 from mainstay.usecase_gates import Fairness, Gates, Leakage
 
 ROOT = Path(__file__).parents[2]

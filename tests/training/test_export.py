@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mainstay.training.export
 from mainstay.errors import Refused
 from mainstay.measures.rates import exact
 from mainstay.nouns import Candidate
@@ -17,13 +19,15 @@ from mainstay.records import decode, encode
 from mainstay.scoring.bundle import DECIDING, candidate_id, from_files, to_files
 from mainstay.scoring.frame import Frame, Parts
 from mainstay.scoring.scorer import Scorer
-from mainstay.training.export import Exported, bundled, candidate, holdout_scores, to_onnx
+from mainstay.training.export import Exported, bundled, candidate, exported_best, holdout_scores, to_onnx
 from mainstay.training.fit import Fitted, finish
 from mainstay.training.graph import onnx_graph
-from mainstay.training.tune import search
+from mainstay.training.tune import Best, search
 from mainstay.usecase import UseCase
 
 ESTIMATORS = ("logistic", "lightgbm")
+SOURCE = str(Path(mainstay.training.export.__file__).parents[2])
+EVERY = ("logistic", "splines", "random_forest", "gradient_boosting", "lightgbm", "xgboost")
 
 
 @pytest.fixture(scope="module")
@@ -122,29 +126,35 @@ def test_another_seed_gives_another_candidate(
 
 
 PROGRAM = """
-import hashlib, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 from conftest import GYM, draw_members, halved
-from mainstay.training.export import to_onnx
-from mainstay.training.fit import finish
-from mainstay.training.tune import search
 from mainstay.usecase_file import loads
-parts = halved(draw_members(450))
-for name in ("logistic", "lightgbm"):
-    use_case = loads(GYM.replace("{trials: 3", f"{{estimators: [{name}], trials: 2"))
-    fitted = finish(search(use_case, parts.train, lambda trial: None), parts.train, use_case)
-    for name, data in to_onnx(fitted, parts, use_case).files.items():
-        print(name, hashlib.sha256(data).hexdigest())
+from test_export import every_file
+for line in every_file(loads(GYM), halved(draw_members(450))):
+    print(line)
 """
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def every_file(use_case: UseCase, halves: Parts) -> list[str]:
+    """The names and digests of the files that the defaults of every estimator, and their vote, are exported as."""
+    fields = {"estimators": (*EVERY, "ensemble"), "trials": len(EVERY)}
+    use_case = use_case.model_copy(update={"recipe": use_case.recipe.model_copy(update=fields)})
+    best = search(use_case, halves.train, lambda trial: None)
+    assert [trial.estimator for trial in best.trials] == [*EVERY, "ensemble"]
+    lines = []
+    for trial in best.trials:
+        files = to_onnx(finish(replace(best, trial=trial), halves.train, use_case), halves, use_case).files
+        assert set(DECIDING) < set(files)
+        lines += [f"{trial.estimator} {name} {hashlib.sha256(data).hexdigest()}" for name, data in files.items()]
+    return lines
+
+
 def test_another_process_makes_the_same_bytes(
     members: Callable[..., Frame],
     in_two: Callable[[Frame], Parts],
-    recipe: Callable[..., UseCase],
+    gym: UseCase,
     request: pytest.FixtureRequest,
-    hash_seed: str,
 ) -> None:
     """With sets in another order, and one thread for the linear algebra."""
     told = subprocess.run(
@@ -152,14 +162,9 @@ def test_another_process_makes_the_same_bytes(
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": "1", "PATH": os.defpath},
+        env={"PYTHONHASHSEED": "1", "OPENBLAS_NUM_THREADS": "1", "PATH": os.defpath, "PYTHONPATH": SOURCE},
     )
-    here: list[str] = []
-    for name in ESTIMATORS:
-        files = made(members(450), in_two, recipe(estimators=(name,), trials=2))
-        assert set(DECIDING) < set(files)
-        here += [f"{file} {hashlib.sha256(data).hexdigest()}" for file, data in files.items()]
-    assert told.stdout.splitlines() == here
+    assert told.stdout.splitlines() == every_file(gym, in_two(members(450)))
 
 
 def test_the_candidate_carries_its_scores_and_its_evidence(
@@ -176,3 +181,68 @@ def test_the_candidate_carries_its_scores_and_its_evidence(
     assert found.holdout.keys() == found.cross_validated.keys()
     assert abs(found.holdout["roc_auc"].value - found.cross_validated["roc_auc"].value) < 0.08
     assert decode(Candidate, encode(found)) == found
+
+
+def refusing(*names: str) -> Callable[[Fitted, Parts, UseCase], Exported]:
+    """An export that finds these estimators' graphs wrong."""
+
+    def export(fitted: Fitted, parts: Parts, use_case: UseCase) -> Exported:
+        if fitted.estimator in names:
+            raise Refused(f"the ONNX graph of `{fitted.estimator}` is 0.4 from the fitted model", "model.onnx")
+        return to_onnx(fitted, parts, use_case)
+
+    return export
+
+
+@pytest.fixture(scope="module")
+def contest(recipe: Callable[..., UseCase], parts: Parts) -> tuple[UseCase, Best]:
+    use_case = recipe(estimators=("logistic", "splines", "lightgbm"), trials=3)
+    return use_case, search(use_case, parts.train, lambda trial: None)
+
+
+def test_where_the_best_estimators_graph_is_wrong_the_next_best_is_offered_and_said(
+    contest: tuple[UseCase, Best], parts: Parts
+) -> None:
+    use_case, best = contest
+    heard: list[str] = []
+    following = best.runners_up[0][0].estimator
+    fitted, exported = exported_best(best, parts, use_case, heard.append, refusing(best.trial.estimator))
+    assert fitted.estimator == following
+    assert exported.parity.value < 1e-5
+    assert f"`{best.trial.estimator}` is 0.4" in heard[0]
+    assert f"`{following}`, the next best, is offered instead" in heard[0]
+
+
+def test_an_estimator_that_is_much_worse_is_no_stand_in(contest: tuple[UseCase, Best], parts: Parts) -> None:
+    use_case, best = contest
+    (trial, raw), *others = best.runners_up
+    worse = replace(best, runners_up=((replace(trial, log_loss=best.trial.log_loss + 0.02), raw), *others))
+    with pytest.raises(Refused, match=f"`{best.trial.estimator}` is 0.4"):
+        exported_best(worse, parts, use_case, pytest.fail, refusing(best.trial.estimator))
+
+
+def test_where_every_graph_is_wrong_the_best_ones_refusal_stands(contest: tuple[UseCase, Best], parts: Parts) -> None:
+    use_case, best = contest
+    close = replace(
+        best, runners_up=tuple((replace(each, log_loss=best.trial.log_loss), raw) for each, raw in best.runners_up)
+    )
+    heard: list[str] = []
+    with pytest.raises(Refused, match=f"`{best.trial.estimator}` is 0.4"):
+        exported_best(close, parts, use_case, heard.append, refusing(*EVERY))
+    assert len(heard) == 2
+
+
+def test_a_holdout_without_rows_is_no_estimators_fault(contest: tuple[UseCase, Best], parts: Parts) -> None:
+    use_case, best = contest
+    with pytest.raises(Refused, match="no rows to compare"):
+        exported_best(best, Parts(parts.train, parts.holdout.take(np.arange(0))), use_case, pytest.fail)
+
+
+def test_a_model_that_cannot_be_converted_is_refused_by_name(
+    fits: dict[str, Fitted], parts: Parts, gym: UseCase
+) -> None:
+    class Unheard:
+        pass
+
+    with pytest.raises(Refused, match="`lightgbm` has no ONNX graph: MissingShapeCalculator"):
+        to_onnx(replace(fits["lightgbm"], model=Unheard()), parts, gym)

@@ -73,7 +73,7 @@ def test_the_encoder_of_a_fold_knows_only_what_the_fold_learns_from(
     frame = replace(frame, columns={**frame.columns, "town": alone})
     for fold in encode_folds(gym, frame, folds(frame, 3, seed=7)):
         judged_there = 7 in fold.places
-        assert fold.tensor.shape[1] == (12 if judged_there else 13)
+        assert fold.learnt.tensor.shape[1] == (12 if judged_there else 13)
 
 
 @pytest.mark.parametrize("estimator", ["logistic", "lightgbm"])

@@ -125,6 +125,18 @@ def test_each_trial_is_a_child_with_its_parameters_and_every_fold(database: Path
     assert [(each.step, each.value) for each in folds] == [(1, 0.4), (2, 0.5), (3, 0.6)]
 
 
+def test_a_trial_that_was_stopped_has_its_folds_and_no_mean(database: Path) -> None:
+    with start(database) as run:
+        run.log_trial(3, "logistic", {"C": 0.5}, {"log_loss": [0.4, 0.5]}, stopped=True)
+        run.finish({}, {}, {})
+    parent = read(database, lambda client: client.get_run(run.id))
+    experiments = [parent.info.experiment_id]
+    (child,) = read(database, lambda client: client.search_runs(experiments, f"tags.mlflow.parentRunId = '{run.id}'"))
+    assert child.info.status == "KILLED"
+    assert "log_loss" not in child.data.metrics
+    assert child.data.metrics["log_loss_by_fold"] == 0.5
+
+
 def test_a_run_that_crashes_is_failed_with_its_reason_and_the_crash_is_told(database: Path) -> None:
     with pytest.raises(ZeroDivisionError), start(database) as run:
         raise ZeroDivisionError("a fold without rows")

@@ -9,7 +9,8 @@ import pytest
 from mainstay.errors import Refused
 from mainstay.measures.scores import log_loss, roc_auc
 from mainstay.scoring.frame import Frame, Parts
-from mainstay.training.estimators import ESTIMATORS
+from mainstay.training.estimators import ENSEMBLE, ESTIMATORS, members_of
+from mainstay.training.fit import finish
 from mainstay.training.tune import Best, Trial, search
 from mainstay.usecase import UseCase
 
@@ -77,3 +78,41 @@ def test_a_part_with_one_class_is_refused(gym: UseCase, members: Callable[..., F
     frame = members(100)
     with pytest.raises(Refused, match="0 positive"):
         search(gym, replace(frame, labels=np.zeros(100, dtype=np.bool_)), lambda trial: None)
+
+
+def test_a_hopeless_trial_is_stopped_and_says_so(recipe: Callable[..., UseCase], members: Callable[..., Frame]) -> None:
+    """A logistic regression that may hardly learn, against one that may."""
+    grid = {"logistic": {"C": (0.001, 0.2)}}
+    found = search(recipe(estimators=("logistic",), search="grid", grid=grid, folds=5), members(2500), lambda _: None)
+    default, hopeless, hopeful = found.trials
+    assert hopeless.parameters == {"C": 0.001}
+    assert (default.stopped, hopeless.stopped, hopeful.stopped) == (False, True, False)
+    assert 1 <= len(hopeless.folds["log_loss"]) == len(hopeless.folds["roc_auc"]) < 5
+    assert found.trial in (default, hopeful)
+    assert not np.isnan(found.raw).any()
+
+
+def test_the_defaults_are_never_stopped(recipe: Callable[..., UseCase], members: Callable[..., Frame]) -> None:
+    """Here LightGBM is surely worse than a line, and still has a trial to be compared by."""
+    use_case = recipe(estimators=("logistic", "lightgbm"), trials=2, folds=5)
+    assert [trial.stopped for trial in search(use_case, members(150), lambda _: None).trials] == [False, False]
+
+
+def test_the_ensemble_is_the_vote_of_the_best_and_says_what_its_members_said(
+    recipe: Callable[..., UseCase], parts: Parts
+) -> None:
+    use_case = recipe(estimators=("logistic", "splines", "lightgbm", "ensemble"), trials=5)
+    told: list[Trial] = []
+    best = search(use_case, parts.train, told.append)
+    vote = told[-1]
+    assert (vote.number, vote.estimator, len(told)) == (5, ENSEMBLE, 6)
+    members = members_of(vote.parameters)
+    assert 2 <= len(members) <= 3
+    alone = {trial.estimator: trial for trial in sorted(told[:-1], key=lambda each: -each.log_loss)}
+    assert all(alone[name].parameters == given for name, given in members.items())
+    contenders = [(best.trial, best.raw), *best.runners_up]
+    raw = {trial.estimator: said for trial, said in contenders}
+    np.testing.assert_allclose(raw[ENSEMBLE], np.mean([raw[name] for name in members], axis=0))
+    assert [trial.log_loss for trial, _ in contenders] == sorted(trial.log_loss for trial, _ in contenders)
+    voted = replace(best, trial=vote, raw=raw[ENSEMBLE])
+    assert finish(voted, parts.train, use_case).cross_validated["roc_auc"].value > 0.7

@@ -21,7 +21,7 @@ from mainstay.cli.door import (
 )
 from mainstay.digests import short
 from mainstay.journeys import release as journey
-from mainstay.nouns import Candidate, DatasetVersion, ModelVersion
+from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
 from mainstay.records import encode
 from mainstay.registry.shelf import champion
 from mainstay.training.tune import Trial
@@ -29,6 +29,9 @@ from mainstay.verdicts import Verdict
 
 Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, or the start of one.")]
 CandidateId = Annotated[str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or the start of one.")]
+Nested = Annotated[
+    bool, typer.Option("--nested", help="Cross-validate the whole search as well: `recipe.nested`, for this once.")
+]
 
 
 class Narrator:
@@ -55,7 +58,10 @@ class Narrator:
                 show.line(f"dataset {noun.id}: {noun.rows:,} rows, {noun.quarantined:,} quarantined")
             case Candidate():
                 show.trials_table(self._tried)
+                self.close()  # a grid may end before its budget does
                 scores = {"out of fold": noun.cross_validated, "holdout": noun.holdout}
+                if honest := nested_scores(noun):
+                    scores["nested"] = honest
                 show.scores_table(f"Candidate {short(noun.id)}", scores)
                 show.line(f"candidate {noun.id} (run {noun.run})")
             case ModelVersion():
@@ -134,11 +140,25 @@ def _with_profit(scores: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if scores is None else {"profit": None, **scores}
 
 
+def nested_scores(candidate: Candidate) -> dict[str, Estimate]:
+    """The scores of nested cross-validation by metric; none where it was not asked for."""
+    prefix = "nested_"
+    found = candidate.evidence.items()
+    return {name.removeprefix(prefix): score for name, score in found if name.startswith(prefix)}
+
+
 def train(
-    dataset: Dataset, use_case_file: UseCaseFile = None, seed: Seed = None, as_json: AsJson = False, why: Why = ""
+    dataset: Dataset,
+    use_case_file: UseCaseFile = None,
+    seed: Seed = None,
+    nested: Nested = False,
+    as_json: AsJson = False,
+    why: Why = "",
 ) -> int:
     """Tune, fit, export and score a candidate on a frozen dataset; prints its id."""
     use_case, asked = open_use_case(use_case_file, seed=seed)
+    if nested:
+        use_case = use_case.model_copy(update={"recipe": use_case.recipe.model_copy(update={"nested": True})})
     narrator = Narrator(use_case.recipe.trials, quiet=as_json)
     try:
         asked = because(asked, why, f"trained on {short(dataset)}")

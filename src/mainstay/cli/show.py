@@ -82,9 +82,11 @@ def trials_table(trials: "Sequence[Trial]") -> None:
     from mainstay.measures.rates import mean  # scipy, which is not where models only serve and are listed
 
     best: dict[str, Trial] = {}
-    for trial in sorted(trials, key=lambda each: each.log_loss):
+    for trial in sorted((each for each in trials if not each.stopped), key=lambda each: each.log_loss):
         best.setdefault(trial.estimator, trial)
-    table = Table(title=f"{len(trials)} trials, the best of each estimator", title_justify="left")
+    stopped = sum(each.stopped for each in trials)
+    early = f" ({stopped} stopped early)" if stopped else ""
+    table = Table(title=f"{len(trials)} trials{early}, the best of each estimator", title_justify="left")
     for column in ("estimator", "trials", "log loss a fold", "ROC AUC a fold", "parameters"):
         table.add_column(column, overflow="fold")
     for name, trial in best.items():

@@ -49,9 +49,10 @@ from mainstay.scoring.scorer import Scorer
 from mainstay.training.artifacts import artifacts
 from mainstay.training.examine import examine
 from mainstay.training.export import candidate as candidate_of
-from mainstay.training.export import holdout_scores, to_onnx
-from mainstay.training.fit import finish
+from mainstay.training.export import exported_best, holdout_scores
+from mainstay.training.fit import Fitted
 from mainstay.training.leakage import evidence
+from mainstay.training.nested import NESTED, nested
 from mainstay.training.track import TrackedRun, Tracker, code_version
 from mainstay.training.tune import Best, Trial, search
 from mainstay.usecase import UseCase
@@ -172,13 +173,14 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
     with tracked:
         far.run = run
         best = search(use_case, parts.train, _logging(tracked, tell))
-        candidate, bundle, files = _candidate(use_case, parts, best, run, dataset, far)
+        candidate, fitted, bundle, files = _candidate(use_case, parts, best, run, dataset, far, tell)
         store_candidate(use_case.name, files, platform.blobs)
         examined = examine(bundle, parts, candidate, use_case)
         kept = keep_examination(examined, platform.blobs)
-        _record_run(platform, use_case, best, candidate, dataset, code, (tracked.id, kept), asked)
-        chosen = {"estimator": best.trial.estimator, **best.trial.parameters}
+        _record_run(platform, use_case, fitted, candidate, dataset, code, (tracked.id, kept), asked)
+        chosen = {"estimator": fitted.estimator, **fitted.parameters}
         scores = {**candidate.cross_validated, **{f"holdout_{name}": made for name, made in candidate.holdout.items()}}
+        scores |= {name: made for name, made in candidate.evidence.items() if name.startswith(NESTED)}
         tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case, examined))
     far.candidate = candidate
     tell(candidate)
@@ -199,28 +201,28 @@ def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tel
 
 def _logging(tracked: TrackedRun, tell: Tell) -> Callable[[Trial], None]:
     def on_trial(trial: Trial) -> None:
-        tracked.log_trial(trial.number, trial.estimator, trial.parameters, trial.folds)
+        tracked.log_trial(trial.number, trial.estimator, trial.parameters, trial.folds, trial.stopped)
         tell(trial)
 
     return on_trial
 
 
 def _candidate(
-    use_case: UseCase, parts: Parts, best: Best, run: str, dataset: DatasetVersion, far: Release
-) -> tuple[Candidate, Bundle, Mapping[str, bytes]]:
-    fitted = finish(best, parts.train, use_case)
+    use_case: UseCase, parts: Parts, best: Best, run: str, dataset: DatasetVersion, far: Release, tell: Tell
+) -> tuple[Candidate, Fitted, Bundle, Mapping[str, bytes]]:
+    honest = nested(use_case, parts.train, tell) if use_case.recipe.nested else {}
     far.stage = "export"
-    exported = to_onnx(fitted, parts, use_case)
+    fitted, exported = exported_best(best, parts, use_case, tell)
     scores = holdout_scores(exported.bundle, parts.holdout, use_case)
-    found = evidence(fitted, parts, use_case)
+    found = {**evidence(fitted, parts, use_case), **honest}
     made = candidate_of(exported, use_case, run, dataset.id, fitted.cross_validated, scores, found)
-    return made, exported.bundle, exported.files
+    return made, fitted, exported.bundle, exported.files
 
 
 def _record_run(
     platform: Platform,
     use_case: UseCase,
-    best: Best,
+    fitted: Fitted,
     candidate: Candidate,
     dataset: DatasetVersion,
     code: Mapping[str, str],
@@ -238,8 +240,8 @@ def _record_run(
         candidate.dataset,
         use_case.recipe_digest,
         use_case.recipe.seed,
-        best.trial.estimator,
-        best.trial.parameters,
+        fitted.estimator,
+        fitted.parameters,
         code,
         tracked,
         dataset.holdout,

@@ -14,8 +14,8 @@ from mainstay.ledger.kinds import SPLITS
 from mainstay.nouns import Arm, ModelVersion, Split
 from mainstay.registry.manifest import MANIFEST, SIGNATURE
 from mainstay.registry.shelf import signed
+from mainstay.section import Section
 from mainstay.usecase import Label, Monitors, Plan, Profit, Serving, UseCase
-from mainstay.usecase_gates import Section
 
 
 class Configuration(Section):

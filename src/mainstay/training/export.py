@@ -1,6 +1,6 @@
 """A fitted model as a bundle: an ONNX graph that says what the model says, and everything around it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +17,16 @@ from mainstay.scoring.profile import draw, profile_of
 from mainstay.scoring.scorer import Scorer, golden_of
 from mainstay.scoring.session import Session
 from mainstay.training.calibrate import offer_of
-from mainstay.training.fit import Fitted
+from mainstay.training.fit import Fitted, finish
 from mainstay.training.graph import onnx_graph
+from mainstay.training.tune import Best
 from mainstay.usecase import UseCase
 
 GOLDEN_ROWS = 32
 GOLDEN_SEED = 0
+NEARLY_AS_GOOD = 0.01
+"""Nats of log loss that an estimator may lose to one whose graph is wrong, and still be offered in its place."""
+GRAPH = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,40 @@ class Exported:
         return exact(float(sum(map(len, self.files.values()))), len(self.files))
 
 
+Export = Callable[[Fitted, Parts, UseCase], Exported]
+
+
+def exported_best(
+    best: Best, parts: Parts, use_case: UseCase, tell: Callable[[str], None], export: Export | None = None
+) -> tuple[Fitted, Exported]:
+    """The best estimator whose graph is exact, fitted on the training part, and its bundle.
+
+    Where a graph is refused, the next best estimator is offered instead if its log loss is at most NEARLY_AS_GOOD above
+    the best's, and `tell` hears of it; else the first refusal stands. `export` is `to_onnx` unless given.
+    """
+    least, refusal, left = best.trial.log_loss, None, best
+    while True:
+        fitted = finish(left, parts.train, use_case)
+        try:
+            return fitted, (export or to_onnx)(fitted, parts, use_case)
+        except Refused as error:
+            if error.place != GRAPH:
+                raise
+            refusal = refusal or error
+            following = left.without_the_best()
+            if following is None or following.trial.log_loss > least + NEARLY_AS_GOOD:
+                raise refusal from None
+            left = following
+            tell(f"{error.message}; `{left.trial.estimator}`, the next best, is offered instead")
+
+
 def to_onnx(fitted: Fitted, parts: Parts, use_case: UseCase) -> Exported:
-    """The bundle of a fitted model. Refused where the graph is further from it than the parity gate allows."""
-    return bundled(fitted, onnx_graph(fitted.model, len(fitted.encoder.places)), parts, use_case)
+    """The bundle of a fitted model. Refused where it has no graph, or one further off than the parity gate allows."""
+    try:
+        graph = onnx_graph(fitted.model, len(fitted.encoder.places))
+    except (RuntimeError, NotImplementedError) as error:  # what skl2onnx raises for what it cannot convert
+        raise Refused(f"`{fitted.estimator}` has no ONNX graph: {type(error).__name__}", GRAPH) from error
+    return bundled(fitted, graph, parts, use_case)
 
 
 def bundled(fitted: Fitted, graph: bytes, parts: Parts, use_case: UseCase) -> Exported:
@@ -71,7 +106,7 @@ def _parity(fitted: Fitted, graph: bytes, holdout: Frame, use_case: UseCase) -> 
         raise Refused(
             f"the ONNX graph of `{fitted.estimator}` is {apart[row]:.2g} from the fitted model at row {row} of the "
             f"holdout, more than {limit:g}: its converter is wrong for these parameters",
-            "model.onnx",
+            GRAPH,
         )
     return exact(float(apart[row]), len(holdout))
 

@@ -13,6 +13,7 @@ from mainstay.scoring.decide import Calibration, calibrated
 from mainstay.scoring.encode import Encoder, encode, inputs_of
 from mainstay.scoring.encode import fit as fit_encoder
 from mainstay.scoring.frame import Frame
+from mainstay.training.balance import balanced
 from mainstay.training.calibrate import cross_fit, cross_validated, offer_of, platt, threshold_of
 from mainstay.training.estimators import Parameters, fitted, probability_of
 from mainstay.training.tune import Best
@@ -45,18 +46,21 @@ class Fitted:
 
 
 def finish(best: Best, train: Frame, use_case: UseCase) -> Fitted:
-    """Fit the best trial's estimator on every training row; calibrate and decide by all out-of-fold probabilities."""
-    trial, offer = best.trial, offer_of(use_case)
+    """Fit the best trial's estimator on every training row; calibrate and decide by all out-of-fold probabilities.
+
+    The calibration also takes out what balancing the classes put into the probabilities.
+    """
+    trial, offer, recipe = best.trial, offer_of(use_case), use_case.recipe
     encoder = fit_encoder(train.columns, inputs_of(use_case), use_case.derived)
-    tensor = encode(encoder, train.columns)
+    rows = balanced(encode(encoder, train.columns), train.labels, recipe, stream=recipe.folds)
     with threadpool_limits(limits=1):  # as in the folds
-        model = fitted(trial.estimator, trial.parameters, use_case.recipe.seed, tensor, train.labels)
+        model = fitted(trial.estimator, trial.parameters, recipe.seed, rows.tensor, rows.labels, rows.weights)
     calibration = platt(train.labels, best.raw)
     judged = cross_fit(train.labels, best.raw, best.folds, offer)
     return Fitted(
         estimator=trial.estimator,
         parameters=trial.parameters,
-        seed=use_case.recipe.seed,
+        seed=recipe.seed,
         encoder=encoder,
         model=model,
         calibration=calibration,

@@ -5,17 +5,18 @@ learnt from a fold's own training rows.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mainstay.errors import Refused
 from mainstay.scoring.encode import encode, fit, inputs_of
 from mainstay.scoring.frame import Frame
+from mainstay.training.balance import Balanced, balanced
 from mainstay.training.estimators import Parameters, fitted, probability_of
 from mainstay.usecase import UseCase
 
@@ -59,38 +60,59 @@ def folds(frame: Frame, count: int, seed: int) -> tuple[Fold, ...]:
 
 @dataclass(frozen=True, slots=True)
 class EncodedFold:
-    """A fold as tensors: what is learnt from, with its labels, and what is `judged`, with its places in the frame."""
+    """A fold as tensors: what is learnt from, balanced as the recipe says, and what is judged, at its frame's `places`.
 
-    tensor: NDArray[np.float32]
-    labels: NDArray[np.bool_]
+    What is `judged` is never resampled or weighted.
+    """
+
+    learnt: Balanced
     judged: NDArray[np.float32]
     places: Places
 
 
 def encode_folds(use_case: UseCase, frame: Frame, made: Sequence[Fold]) -> tuple[EncodedFold, ...]:
-    """Each fold under an encoder of its own, fitted on the rows that it learns from."""
+    """Each fold under an encoder of its own, fitted on the rows that it learns from; only those are balanced."""
     inputs, derived = inputs_of(use_case), use_case.derived
     encoded = []
-    for learnt, judged in made:
+    for number, (learnt, judged) in enumerate(made):
         rows = frame.take(learnt)
         encoder = fit(rows.columns, inputs, derived)
         asked = encode(encoder, frame.take(judged).columns)
-        encoded.append(EncodedFold(encode(encoder, rows.columns), rows.labels, asked, judged))
+        kept = balanced(encode(encoder, rows.columns), rows.labels, use_case.recipe, number)
+        encoded.append(EncodedFold(kept, asked, judged))
     return tuple(encoded)
+
+
+def by_fold(
+    encoded: Sequence[EncodedFold], estimator: str, parameters: Parameters, seed: int
+) -> Iterator[NDArray[np.float64]]:
+    """Raw probabilities of each fold's judged rows, in the folds' order, each from the model that has not seen them.
+
+    As many folds are fitted at a time as there are cores, so who stops listening saves those that were not begun.
+    """
+
+    def judge(fold: EncodedFold) -> NDArray[np.float64]:
+        # Each fit keeps to one thread: a sum's last digits, and the model's bytes, would depend on how many share it.
+        # OpenMP asks the thread that calls it, so it is told here as well.
+        with threads.limit(limits=1, user_api="openmp"):
+            rows = fold.learnt
+            model = fitted(estimator, parameters, seed, rows.tensor, rows.labels, rows.weights)
+            return probability_of(model, fold.judged)
+
+    import sklearn.ensemble  # noqa: F401  (a library that is loaded later would keep its threads)
+
+    threads = ThreadpoolController()
+    cores = os.cpu_count() or 1
+    with threads.limit(limits=1), ThreadPoolExecutor(min(len(encoded), cores)) as pool:
+        for start in range(0, len(encoded), cores):
+            yield from pool.map(judge, encoded[start : start + cores])
 
 
 def out_of_fold(
     encoded: Sequence[EncodedFold], estimator: str, parameters: Parameters, seed: int
 ) -> NDArray[np.float64]:
     """Raw probabilities of the positive class, shape (n,), each from the model that has not seen its row."""
-
-    def judge(fold: EncodedFold) -> NDArray[np.float64]:
-        model = fitted(estimator, parameters, seed, fold.tensor, fold.labels)
-        return probability_of(model, fold.judged)
-
     raw = np.full(sum(len(fold.places) for fold in encoded), np.nan)
-    # Each fit keeps to one thread: a sum's last digits, and the model's bytes, would depend on how many share it.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(min(len(encoded), os.cpu_count() or 1)) as pool:
-        for fold, said in zip(encoded, pool.map(judge, encoded), strict=True):
-            raw[fold.places] = said
+    for fold, said in zip(encoded, by_fold(encoded, estimator, parameters, seed), strict=True):
+        raw[fold.places] = said
     return raw

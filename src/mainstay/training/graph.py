@@ -2,9 +2,11 @@
 
 import copy
 import math
+import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 GRAPH_NAME = "mainstay"  # the converter's own default is random, and would change the bytes
 OPSETS = {"": 21, "ai.onnx.ml": 3}
@@ -19,14 +21,20 @@ def onnx_graph(model: Any, places: int) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    _register_lightgbm()
-    made = convert_sklearn(
-        model,
-        name=GRAPH_NAME,
-        initial_types=[("rows", FloatTensorType([None, places]))],
-        options={id(model): {"zipmap": False}},
-        target_opset=OPSETS,
-    )
+    from mainstay.training.basis import register
+
+    register()
+    _register_boosters()
+    with warnings.catch_warnings():
+        # skl2onnx writes which way missing numbers go as booleans, where protobuf would rather have integers.
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        made = convert_sklearn(
+            model,
+            name=GRAPH_NAME,
+            initial_types=[("rows", FloatTensorType([None, places]))],
+            options={id(model): {"zipmap": False}},
+            target_opset=OPSETS,
+        )
     opsets = sorted(made.opset_import, key=lambda opset: opset.domain)  # theirs is the order of a set of strings
     made.ClearField("opset_import")
     made.opset_import.extend(opsets)
@@ -35,20 +43,34 @@ def onnx_graph(model: Any, places: int) -> bytes:
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def _register_lightgbm() -> None:
-    """Teach skl2onnx LightGBM, wherever it stands in a pipeline or a vote. Doing it twice is the same as once."""
+def _register_boosters() -> None:
+    """Teach skl2onnx LightGBM, XGBoost and the thresholds of histogram boosting. Doing it twice is the same as once."""
     from lightgbm import LGBMClassifier
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from skl2onnx.operator_converters.random_forest import convert_sklearn_random_forest_classifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from xgboost import XGBClassifier
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         operator.raw_operator = with_float_thresholds(operator.raw_operator)
         convert_lightgbm(scope, operator, container)
 
+    def convert_histogram(scope: Any, operator: Any, container: Any) -> None:
+        operator.raw_operator = with_float_nodes(operator.raw_operator)
+        convert_sklearn_random_forest_classifier(scope, operator, container, op_version=3)
+
     options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
     shapes = calculate_linear_classifier_output_shapes
     update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert, options=options)
+    rough = {**options, "raw_scores": [True, False]}
+    name = "MainstayHistGradientBoosting"
+    update_registered_converter(HistGradientBoostingClassifier, name, shapes, convert_histogram, options=rough)
+    # Forests are rounded down by their own converter. XGBoost needs
+    # no rounding: its thresholds, and what it compares with them, are float32 already.
+    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
 
 
 def with_float_thresholds(model: Any) -> Any:
@@ -68,7 +90,20 @@ def with_float_thresholds(model: Any) -> Any:
 def _rounded_down(line: str) -> str:
     if not line.startswith("threshold="):
         return line
-    thresholds = np.array([float(word) for word in line.removeprefix("threshold=").split()])
-    nearest = thresholds.astype(np.float32)
-    below = np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-math.inf)), nearest)
+    below = _floats_below(np.array([float(word) for word in line.removeprefix("threshold=").split()]))
     return "threshold=" + " ".join(repr(float(value)) for value in below)
+
+
+def with_float_nodes(model: Any) -> Any:
+    """A copy of a HistGradientBoostingClassifier whose thresholds are rounded down to float32, as LightGBM's are."""
+    made = copy.deepcopy(model)
+    for trees in made._predictors:  # where skl2onnx reads them too; there is no public name
+        for tree in trees:
+            tree.nodes["num_threshold"] = _floats_below(tree.nodes["num_threshold"])
+    return made
+
+
+def _floats_below(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 that is not above each threshold."""
+    nearest = thresholds.astype(np.float32)
+    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-math.inf)), nearest)

@@ -70,17 +70,24 @@ class TrackedRun:
         self._open = True
 
     def log_trial(
-        self, number: int, estimator: str, parameters: Mapping[str, Value], folds: Mapping[str, Sequence[float]]
+        self,
+        number: int,
+        estimator: str,
+        parameters: Mapping[str, Value],
+        folds: Mapping[str, Sequence[float]],
+        stopped: bool = False,
     ) -> None:
         """Log one trial as a child run. `folds` maps a metric to its value on each fold, in order (at least one).
 
-        The child has the mean as the metric, and the folds as `METRIC_by_fold`, its steps counted from 1.
+        The child has the mean as the metric, and the folds as `METRIC_by_fold`, its steps counted from 1. A trial that
+        was `stopped` before its last fold is KILLED, and has no mean: it would be compared with those of all folds.
         """
         at = self._milliseconds()
         with self._connection.asking(f"logging trial {number}") as client:
             from mlflow.entities import Metric, Param
 
-            metrics = [Metric(name, sum(values) / len(values), at, 0) for name, values in folds.items()]
+            whole = {} if stopped else folds
+            metrics = [Metric(name, sum(values) / len(values), at, 0) for name, values in whole.items()]
             metrics += [
                 Metric(f"{name}_by_fold", value, at, fold)
                 for name, values in folds.items()
@@ -90,7 +97,7 @@ class TrackedRun:
             tags = {"mlflow.parentRunId": self.id, "mainstay.trial": str(number)}
             child = client.create_run(self._experiment, at, tags, run_name=f"trial {number} {estimator}").info.run_id
             client.log_batch(child, metrics=metrics, params=[Param(name, str(value)) for name, value in given.items()])
-            client.set_terminated(child, "FINISHED", at)
+            client.set_terminated(child, "KILLED" if stopped else "FINISHED", at)
 
     def finish(
         self, parameters: Mapping[str, Value], metrics: Mapping[str, Estimate], artifacts: Mapping[str, bytes]
