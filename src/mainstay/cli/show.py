@@ -58,7 +58,7 @@ def verdict_table(verdict: Verdict, passed: bool = True) -> None:
     if len(shown) < len(verdict.checks):
         other = "other " if shown else ""
         table.add_row(f"{len(verdict.checks) - len(shown)} {other}checks", Text("PASS", style="green"), "")
-    _print(table)
+    print_table(table)
 
 
 def _outcome(made: Check) -> Text:
@@ -74,7 +74,7 @@ def scores_table(title: str, scores: Mapping[str, Mapping[str, Estimate]]) -> No
         table.add_column(f"{name}, {rows:,} rows", no_wrap=True)
     for metric in dict.fromkeys(metric for estimates in scores.values() for metric in estimates):
         table.add_row(metric, *(interval(estimates.get(metric)) for estimates in scores.values()))
-    _print(table)
+    print_table(table)
 
 
 def trials_table(trials: "Sequence[Trial]") -> None:
@@ -92,7 +92,7 @@ def trials_table(trials: "Sequence[Trial]") -> None:
         folds = (interval(mean(trial.folds[metric])) for metric in ("log_loss", "roc_auc"))
         parameters = ", ".join(f"{key} {_number(value)}" for key, value in trial.parameters.items())
         table.add_row(name, str(count), *folds, parameters)
-    _print(table)
+    print_table(table)
 
 
 def _number(value: Value) -> str:
@@ -109,7 +109,7 @@ def datasets_table(datasets: Iterable[tuple[str, DatasetVersion]]) -> None:
         parent = short(made.parent) if made.parent else ""
         share = f"{made.holdout.share:.0%}{cut}"
         table.add_row(short(made.id), at, f"{made.rows:,}", str(made.quarantined), parent, share)
-    _print(table)
+    print_table(table)
 
 
 def versions_table(versions: Iterable[tuple[str, ModelVersion, str]]) -> None:
@@ -120,7 +120,7 @@ def versions_table(versions: Iterable[tuple[str, ModelVersion, str]]) -> None:
     for at, made, state in versions:
         auc = interval(made.metrics.get("roc_auc"))
         table.add_row(f"{made.use_case}@{made.version}", at, short(made.candidate), short(made.dataset), auc, state)
-    _print(table)
+    print_table(table)
 
 
 def pairs_table(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
@@ -130,7 +130,7 @@ def pairs_table(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
     table.add_column(overflow="fold")
     for name, value in pairs:
         table.add_row(Text(name), Text(_words(value)))
-    _print(table)
+    print_table(table)
 
 
 def _words(value: Any) -> str:
@@ -154,7 +154,8 @@ def _inline(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """A table as it is; a terminal folds what is too wide for it."""
     # A pipe has no width: give it enough that nothing is folded that a terminal would show whole.
     made = console()
     if not made.is_terminal:
