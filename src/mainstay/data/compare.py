@@ -152,7 +152,7 @@ def _matched(
     n = old.num_rows
     differs = {name: each[:n][a] != each[n:][b] for name, each in codes.items() if name not in key}
     any_differs = np.logical_or.reduce(list(differs.values())) if differs else np.zeros(len(a), dtype=np.bool_)
-    examples = []
+    examples: list[Example] = []
     for at in np.flatnonzero(any_differs):
         told = [name for name, mask in differs.items() if mask[at] and not _personal(name, use_case)]
         if told and len(examples) < EXAMPLES:
@@ -187,7 +187,7 @@ def _shift(name: str, old: pa.ChunkedArray, new: pa.ChunkedArray) -> Shift:
         places = both.indices.to_numpy()
         k = len(both.dictionary)
         counts = [np.bincount(part, minlength=k) for part in (places[: len(old)], places[len(old) :])]
-        return Shift(name, total_variation(*counts), missing)
+        return Shift(name, total_variation(counts[0], counts[1]), missing)
     whole = pa.types.is_timestamp(old.type)
     numbers = [
         np.asarray((each.cast(pa.int64()) if whole else each).drop_null().cast(pa.float64(), safe=False).to_numpy())
@@ -196,4 +196,4 @@ def _shift(name: str, old: pa.ChunkedArray, new: pa.ChunkedArray) -> Shift:
     # How far a time moved is told in days.
     unit = 86_400e6 if whole else 1.0
     moved = {f"{q:g}": quantile_shift(numbers[0] / unit, numbers[1] / unit, q) for q in QUANTILES}
-    return Shift(name, kolmogorov(*numbers), missing, moved)
+    return Shift(name, kolmogorov(numbers[0], numbers[1]), missing, moved)

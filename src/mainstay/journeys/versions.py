@@ -142,12 +142,14 @@ def quarantined(platform: Platform, use_case: UseCase, named: str | None) -> Qua
     counts: dict[str, int] = {}
     if dataset.quarantine is not None:
         rows = pq.read_table(io.BytesIO(platform.blobs.get(dataset.quarantine)), columns=[REASONS])
-        for reason in _single(rows[REASONS]):
+        for reason in _single(rows[REASONS], use_case):
             counts[reason] = counts.get(reason, 0) + 1
     ordered = dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
     return Quarantined(dataset.id, dataset.quarantined, dataset.quarantine, ordered)
 
 
-def _single(reasons: pa.ChunkedArray) -> Sequence[str]:
+def _single(reasons: pa.ChunkedArray, use_case: UseCase) -> Sequence[str]:
     """Every reason of every row, without the value that broke the promise: it stands last, in quotes of its own."""
-    return [_VALUE.sub("", each) for told in reasons.to_pylist() for each in re.split("; (?=`)", told)]
+    subjects = "|".join(re.escape(each) for each in (*use_case.contract.columns, *use_case.contract.rules))
+    between = f"; (?=`(?:{subjects})` )"  # a value may hold what looks like the next reason
+    return [_VALUE.sub("", each) for told in reasons.to_pylist() for each in re.split(between, told)]
