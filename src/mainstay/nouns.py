@@ -95,6 +95,7 @@ class DatasetVersion:
     """An immutable snapshot of validated rows, named by the hash of its typed content.
 
     `watermark` is the latest instant that the rows themselves bear witness to; None for a snapshot without times.
+    `quarantine` is the blob that holds the `quarantined` rows with their reasons; None where there are none.
     """
 
     id: str
@@ -107,6 +108,15 @@ class DatasetVersion:
     parent: str | None = None
     pseudonym_key: str | None = None
     watermark: Instant | None = None
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name that a person gave to a dataset version. It may move; its history says where it was."""
+
+    name: str
+    dataset: str
 
 
 @dataclass(frozen=True, slots=True)

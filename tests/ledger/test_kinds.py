@@ -4,6 +4,7 @@ from mainstay.ledger.kinds import KINDS
 def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written() -> None:
     assert {name: kind.noun.__name__ for name, kind in KINDS.items()} == {
         "dataset": "DatasetVersion",
+        "tag": "Tag",
         "run": "Run",
         "candidate": "Candidate",
         "verdict": "Verdict",

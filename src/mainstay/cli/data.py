@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mainstay.cli import show
+from mainstay.cli import show, versions
 from mainstay.cli.door import (
     AsJson,
     Source,
@@ -20,13 +20,15 @@ from mainstay.cli.door import (
 )
 from mainstay.data.fetch import fetch, named
 from mainstay.journeys import release as journey
-from mainstay.journeys.recorded import recorded
+from mainstay.journeys.recorded import dataset_named
 from mainstay.ledger.kinds import DATASETS
 from mainstay.nouns import rfc3339
 from mainstay.records import encode
 from mainstay.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze them, look at what was frozen.")
+for command in (versions.log, versions.diff, versions.tag, versions.checkout, versions.quarantine):
+    app.command()(command)
 
 
 @app.command()
@@ -77,13 +79,13 @@ def list_(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
 
 @app.command("show")
 def show_(
-    dataset: Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or the start of one.")],
+    dataset: Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, the start of one, or a tag.")],
     use_case_file: UseCaseFile = None,
     as_json: AsJson = False,
 ) -> int:
     """One dataset version: what it is, and who froze it when and why."""
     use_case, _ = open_use_case(use_case_file)
-    fact = recorded(open_platform().ledger, use_case.name, DATASETS, dataset)
+    fact = dataset_named(open_platform().ledger, use_case.name, dataset)
     if as_json:
         show_json({**encode(fact.body), "at": rfc3339(fact.at), "actor": fact.actor, "reason": fact.reason})
     else:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from mainstay.cli import show
 from mainstay.cli.door import BAD_USE, PASSED, WORLD_DOWN, AsJson, UseCaseFile, open_platform, show_json
+from mainstay.cli.scaffold import scaffold
 from mainstay.errors import MainstayError, Refused, Unavailable
 from mainstay.nouns import rfc3339
 from mainstay.settings import read_settings
@@ -57,6 +58,7 @@ def init(
     loads(text, str(written))
     out.mkdir(parents=True, exist_ok=True)
     written.write_text(text, encoding="utf-8")
+    scaffold(out, _relative(file, out))
     if as_json:
         show_json({"written": str(written), "rows": table.num_rows, "columns": table.column_names})
     else:

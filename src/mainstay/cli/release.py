@@ -20,6 +20,7 @@ from mainstay.cli.door import (
     verdict_code,
 )
 from mainstay.digests import short
+from mainstay.errors import Refused
 from mainstay.journeys import release as journey
 from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
 from mainstay.records import encode
@@ -27,7 +28,11 @@ from mainstay.registry.shelf import champion
 from mainstay.training.tune import Trial
 from mainstay.verdicts import Verdict
 
-Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, or the start of one.")]
+Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, the start of one, or a tag.")]
+Frozen = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="ID", help="Begin at this dataset version (an id or a tag), not at the source."),
+]
 CandidateId = Annotated[str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or the start of one.")]
 Nested = Annotated[
     bool, typer.Option("--nested", help="Cross-validate the whole search as well: `recipe.nested`, for this once.")
@@ -82,18 +87,25 @@ class Narrator:
 
 
 def release(
-    use_case_file: UseCaseFile = None, source: Source = None, seed: Seed = None, as_json: AsJson = False, why: Why = ""
+    use_case_file: UseCaseFile = None,
+    source: Source = None,
+    dataset: Frozen = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+    why: Why = "",
 ) -> int:
     """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
     far = journey.Release()
     narrator: Narrator | None = None
     try:
+        if source is not None and dataset is not None:
+            raise Refused("a release begins at a source or at a dataset version; give one of them", "--dataset")
         use_case, asked = open_use_case(use_case_file, source, seed)
         far.use_case = use_case.name
         narrator = Narrator(use_case.recipe.trials, quiet=as_json)
-        asked = because(asked, why, f"released from {use_case.source}")
+        asked = because(asked, why, f"released from {use_case.source if dataset is None else dataset}")
         platform = open_platform()
-        journey.release(platform, use_case, asked, far, narrator)
+        journey.release(platform, use_case, asked, far, narrator, dataset)
     except BaseException as error:  # an interrupt too: the door shows how far it got, and sets the code
         error.so_far = release_json(far)  # type: ignore[attr-defined]
         raise

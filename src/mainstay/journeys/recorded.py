@@ -7,7 +7,8 @@ from mainstay.digests import short
 from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.journeys.asked import Asked
 from mainstay.ledger.facts import Entry, Fact, Ledger
-from mainstay.ledger.kinds import Kind
+from mainstay.ledger.kinds import DATASETS, TAGS, Kind
+from mainstay.nouns import DatasetVersion
 from mainstay.wiring import Platform
 
 T = TypeVar("T")
@@ -38,6 +39,15 @@ def recorded(ledger: Ledger, use_case: str, kind: Kind[T], named: str) -> Fact[T
             f"there is no {kind.name} `{named}` of {use_case}" + (f" (the last are: {last})" if last else "")
         )
     return found[0]
+
+
+def dataset_named(ledger: Ledger, use_case: str, named: str) -> Fact[DatasetVersion]:
+    """The latest fact about the dataset version that `named` is: a tag, an id, or the start of an id.
+
+    NotFound and Refused as for `recorded`.
+    """
+    tagged = ledger.latest(use_case, TAGS, named) if named.strip() else None
+    return recorded(ledger, use_case, DATASETS, tagged.body.dataset if tagged else named)
 
 
 def settle(platform: Platform, use_case: str, decide: Callable[[], Sequence[Entry[Any]]], asked: Asked) -> None:

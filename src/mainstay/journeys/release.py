@@ -20,7 +20,7 @@ from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.contest import contest_of
-from mainstay.journeys.recorded import recorded, settle
+from mainstay.journeys.recorded import dataset_named, recorded, settle
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
 from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, Value
@@ -84,10 +84,16 @@ class Release:
         return Outcome.FAIL if failed else Outcome.INCONCLUSIVE
 
 
-def release(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> None:
-    """The whole journey. `far` says how far it got, also where an error ends it."""
+def release(
+    platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell, named: str | None = None
+) -> None:
+    """The whole journey. `far` says how far it got, also where an error ends it.
+
+    With `named` (an id, the start of one, or a tag) it begins at that dataset version, held out as it was frozen,
+    instead of at the source: the same version under the same use case is the same candidate again.
+    """
     _tracker(platform)
-    dataset = ingest(platform, use_case, asked, far, tell)
+    dataset = ingest(platform, use_case, asked, far, tell) if named is None else frozen(platform, use_case, named, far)
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
@@ -122,17 +128,19 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     tell(checked.verdict)
     make_keys(platform, tell)
     key = platform.pseudonym_key() if needs_key(use_case) else None
+    place = None
     if checked.quarantine.num_rows:
         place = quarantine(checked.quarantine, use_case, platform.blobs, key)
         tell(f"{checked.quarantine.num_rows:,} rows are quarantined with their reasons, in {place}")
     if checked.verdict.outcome is not Outcome.PASS:
         return None
     far.stage = "freeze"
-    frozen = [fact.body for fact in platform.ledger.all_of(use_case.name, DATASETS)]
-    least_cut = max((made.holdout.cut for made in frozen if made.holdout.cut), default=None)
-    parent = frozen[-1] if frozen else None
+    earlier = [fact.body for fact in platform.ledger.all_of(use_case.name, DATASETS)]
+    least_cut = max((made.holdout.cut for made in earlier if made.holdout.cut), default=None)
+    parent = earlier[-1] if earlier else None
     bad = checked.quarantine.num_rows
-    dataset = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut)
+    made = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut)
+    dataset = replace(made, quarantine=place)
 
     def unless_it_stands() -> list[Entry[Any]]:
         before = platform.ledger.latest(use_case.name, DATASETS, dataset.id)
@@ -147,6 +155,12 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     return far.dataset
 
 
+def frozen(platform: Platform, use_case: UseCase, named: str, far: Release) -> DatasetVersion:
+    """The dataset version that is named, by its id, the start of it, or a tag, as if it had just been frozen."""
+    far.dataset = dataset_named(platform.ledger, use_case.name, named).body
+    return far.dataset
+
+
 def make_keys(platform: Platform, tell: Tell) -> None:
     """Make the keys that the home lacks, and say so."""
     for made in make_missing_keys(platform.settings):
@@ -156,7 +170,7 @@ def make_keys(platform: Platform, tell: Tell) -> None:
 def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell) -> Candidate:
     """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow."""
     far.stage = "features"
-    dataset = recorded(platform.ledger, use_case.name, DATASETS, named).body
+    dataset = dataset_named(platform.ledger, use_case.name, named).body
     parts = parts_of(platform, use_case, dataset, tell)
     far.stage = "train"
     code = code_version(Path(__file__).parent)

@@ -14,6 +14,7 @@ from mainstay.nouns import (
     Rollout,
     Run,
     Split,
+    Tag,
 )
 from mainstay.verdicts import Verdict
 
@@ -29,6 +30,7 @@ class Kind(Generic[T]):
 
 
 DATASETS = Kind("dataset", DatasetVersion)  # subject: the dataset's id
+TAGS = Kind("tag", Tag)  # subject: the tag's name
 RUNS = Kind("run", Run)  # subject: the run's id
 CANDIDATES = Kind("candidate", Candidate)  # subject: the candidate's id
 VERDICTS = Kind("verdict", Verdict)  # subject: what was judged
@@ -44,6 +46,7 @@ KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
         DATASETS,
+        TAGS,
         RUNS,
         CANDIDATES,
         VERDICTS,
