@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -53,6 +53,18 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
+def _check_format(form: str, kind: str) -> None:
+    if kind != "timestamp":
+        raise ValueError(f"a {kind} column has no format of times")
+    moment = datetime(2026, 12, 31, tzinfo=UTC)
+    try:
+        read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007  (a zone is for the format to say)
+    except ValueError as error:
+        raise ValueError(f"`{form}` is no format of times ({error}); write one such as %d.%m.%Y %H:%M") from error
+    if read.date() != moment.date():
+        raise ValueError(f"`{form}` does not say the day, month and year; write one such as %d.%m.%Y %H:%M")
+
+
 class Column(Section):
     """What the source promises of one column."""
 
@@ -62,6 +74,10 @@ class Column(Section):
     range: tuple[float, float] | None = Field(None, description="least and greatest value, both included")
     values: Values | None = Field(None, description="every category there is")
     unit: str | None = None
+    decimal: Literal[".", ","] = Field(".", description="what stands before the fraction in texts of numbers")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(None, description="what parts the thousands, as in 1,234.5")
+    format: str | None = Field(None, description="how texts of times are written, as in %d.%m.%Y; else RFC 3339")
+    missing: tuple[str, ...] = Field((), description="texts that mean a missing value, beside a blank")
     personal: Literal["hash", "drop"] | None = Field(None, description="kept as a pseudonym, or not at all")
     feature: bool = Field(True, description="false keeps the column out of the model")
     description: str | None = None
@@ -72,6 +88,12 @@ class Column(Section):
             raise ValueError(f"a {self.type} column has no range")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"range [{self.range[0]:g}, {self.range[1]:g}] is upside down")
+        if (self.decimal != "." or self.thousands) and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} column has no decimal point and no thousands")
+        if self.decimal == self.thousands:
+            raise ValueError(f"`{self.decimal}` cannot be the decimal point and part the thousands")
+        if self.format is not None:
+            _check_format(self.format, self.type)
         if self.values is not None and self.type != "category":
             raise ValueError(f"only a category column lists its values, not one of type {self.type}")
         if self.values is not None and len(set(self.values)) != len(self.values):
@@ -271,7 +293,10 @@ class UseCase(Section):
 
     schema_number: Literal[1] = Field(1, alias="schema")
     name: Name
-    source: str = Field(min_length=1)
+    source: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    )
     entity: ColumnName | None = None
     event_time: EventTime | None = None
     label: Label
