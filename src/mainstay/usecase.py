@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mainstay.digests import digest
 from mainstay.errors import Refused
 from mainstay.expressions import Expression, Kind, parse
-from mainstay.spans import PerDay, Span
+from mainstay.spans import PerDay, Span, check_time_format
 from mainstay.suggest import did_you_mean
 
 
@@ -53,18 +53,6 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
-def _check_format(form: str, kind: str) -> None:
-    if kind != "timestamp":
-        raise ValueError(f"a {kind} column has no format of times")
-    moment = datetime(2026, 12, 31, tzinfo=UTC)
-    try:
-        read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007  (a zone is for the format to say)
-    except ValueError as error:
-        raise ValueError(f"`{form}` is no format of times ({error}); write one such as %d.%m.%Y %H:%M") from error
-    if read.date() != moment.date():
-        raise ValueError(f"`{form}` does not say the day, month and year; write one such as %d.%m.%Y %H:%M")
-
-
 class Column(Section):
     """What the source promises of one column."""
 
@@ -92,8 +80,10 @@ class Column(Section):
             raise ValueError(f"a {self.type} column has no decimal point and no thousands")
         if self.decimal == self.thousands:
             raise ValueError(f"`{self.decimal}` cannot be the decimal point and part the thousands")
+        if self.format is not None and self.type != "timestamp":
+            raise ValueError(f"a {self.type} column has no format of times")
         if self.format is not None:
-            _check_format(self.format, self.type)
+            check_time_format(self.format)
         if self.values is not None and self.type != "category":
             raise ValueError(f"only a category column lists its values, not one of type {self.type}")
         if self.values is not None and len(set(self.values)) != len(self.values):

@@ -42,7 +42,7 @@ _PACKAGES = (
 def init(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="CSV or Parquet rows; a pattern of files, s3://… or a database's query."),
+        typer.Argument(metavar="FILE", help="CSV or Parquet rows, a pattern, s3://…, a database's query."),
     ],
     target: Annotated[str, typer.Option("--target", metavar="COLUMN", help="What to predict.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write mainstay.yaml.")] = Path(),
@@ -68,7 +68,7 @@ def init(
 
 
 def _named(file: str) -> str:
-    """A use case's name from a file's or a database's: lower case, accents dropped, anything else that it may not hold a `_`."""
+    """A use case's name from a file's: lower case, accents dropped, anything else that it may not hold a `_`."""
     plain = unicodedata.normalize("NFKD", Path(file.partition("?")[0]).name.partition(".")[0].casefold())
     plain = "".join(each for each in plain if not unicodedata.combining(each))
     name = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-") or "data"

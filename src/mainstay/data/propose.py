@@ -170,7 +170,7 @@ def _as_numbers(
     forms: list[tuple[str, str | None]] = [(".", None)]
     missing: tuple[str, ...] = ()
     if pa.types.is_string(texts.type) and _is_text(column):
-        missing = tuple(text for text in distinct if text.casefold() in MISSING_WORDS)
+        missing = tuple(sorted(text for text in distinct if text.casefold() in MISSING_WORDS))
         rest = [text for text in distinct if text not in missing]
         if not rest or any(re.match(r"[+-]?0\d|\d{16}|\d{1,3}(\.\d{1,3}){3}$", text) for text in rest):
             return None
@@ -198,7 +198,7 @@ def _is_text(column: pa.ChunkedArray) -> bool:
 def _as_times(column: pa.ChunkedArray, texts: pa.Array, distinct: list[str]) -> Proposal | None:
     """As RFC 3339 or in a format that reads all of them; None where they are no times."""
     nullable = texts.null_count > 0
-    missing = tuple(text for text in distinct if text.casefold() in MISSING_WORDS) if _is_text(column) else ()
+    missing = tuple(sorted(text for text in distinct if text.casefold() in MISSING_WORDS)) if _is_text(column) else ()
     made = Proposal("timestamp", nullable or bool(missing), missing=missing)
     if len(missing) < len(distinct) and not typed(column, made.column).wrong.any():
         return made

@@ -28,7 +28,7 @@ _PROTECTED: Final = (
     r"staatsangehörigkeit|sexe|âge|sexo|edad"
 )
 _MAIL: Final = r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"
-_PHONE: Final = r"^(\+|00?)[\d ()/.-]{7,20}$"
+_PHONE: Final = r"^(\+\d[\d ()/.-]{6,19}|\(?0?\d{1,5}\)?[/ -][\d ()/.-]{5,18})$"
 _NAMES: Final = 30  # different texts from which on `name` is that of people rather than of a few plans
 
 
