@@ -98,8 +98,6 @@ def test_a_query_is_a_source(shop: Path) -> None:
     assert mixed.to_pydict() == {"odd": ["t0", "1"], "none": [None, None]}
     like = "SELECT id AS \"a b\" FROM customers WHERE id LIKE '%2599' AND age < 100"
     assert read_any(f"sqlite:///my shop.db?query={like}", shop).to_pydict() == {"a b": ["c99"]}
-    )
-    assert like.to_pydict() == {"a b": ["c99"]}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rows in an object store: `s3://bucket/key`, by Arrow's own client, as the AWS_* variables of the process say."""
 
+import os
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -21,12 +22,16 @@ def get_object(url: str) -> bytes:
     key = unquote(parts.path).lstrip("/")
     if not parts.netloc or not key or "@" in parts.netloc:
         raise Misconfigured("an object is at s3://BUCKET/KEY; its keys are AWS_ACCESS_KEY_ID and its secret", url)
+    # The variables that every client of such a store obeys; Arrow's own reads some of them, and once only.
+    endpoint = os.getenv("AWS_ENDPOINT_URL_S3") or os.getenv("AWS_ENDPOINT_URL")
+    region = os.getenv("AWS_REGION") or os.getenv("AWS_DEFAULT_REGION") or "us-east-1"
     try:
         from pyarrow.fs import S3FileSystem  # here: it starts threads, which most sources have no need of
     except ImportError as error:
         raise Misconfigured("this build of pyarrow cannot read s3://; install the one from PyPI", url) from error
     try:
-        with S3FileSystem(connect_timeout=5, request_timeout=60).open_input_file(f"{parts.netloc}/{key}") as file:
+        store = S3FileSystem(endpoint_override=endpoint, region=region, connect_timeout=5, request_timeout=60)
+        with store.open_input_file(f"{parts.netloc}/{key}") as file:
             data: bytes = file.read()
             return data
     except FileNotFoundError as error:
