@@ -1,7 +1,7 @@
 """Spans and rates as people write them: `30d`, `50ms`, `2000/day`."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -52,3 +52,15 @@ Span = Annotated[
     PlainSerializer(span_text, str),
 ]
 PerDay = Annotated[float, BeforeValidator(per_day, json_schema_input_type=str | float), Field(gt=0)]
+
+
+def check_time_format(form: str) -> None:
+    """ValueError for a format of times (strftime's) that cannot be read back, or does not say which day it was."""
+    day = datetime(2026, 12, 31, tzinfo=UTC)
+    hint = "write one such as %d.%m.%Y %H:%M"
+    try:
+        read = datetime.strptime(day.strftime(form), form)  # noqa: DTZ007  (a zone is for the format to say)
+    except ValueError as error:
+        raise ValueError(f"`{form}` is no format of times; {hint}") from error
+    if read.date() != day.date():
+        raise ValueError(f"`{form}` does not say the day, the month and the year; {hint}")

@@ -12,7 +12,7 @@ from mainstay.errors import Refused
 from mainstay.expressions import Expression, Kind, parse
 from mainstay.recipe import Recipe
 from mainstay.section import Section
-from mainstay.spans import PerDay, Span
+from mainstay.spans import PerDay, Span, check_time_format
 from mainstay.suggest import did_you_mean
 from mainstay.usecase_gates import Gates
 
@@ -54,6 +54,10 @@ class Column(Section):
     range: tuple[float, float] | None = Field(None, description="least and greatest value, both included")
     values: Values | None = Field(None, description="every category there is")
     unit: str | None = None
+    decimal: Literal[".", ","] = Field(".", description="what stands before the fraction in texts of numbers")
+    thousands: Literal[",", ".", " ", "'"] | None = Field(None, description="what parts the thousands, as in 1,234.5")
+    format: str | None = Field(None, description="how texts of times are written, as in %d.%m.%Y; else RFC 3339")
+    missing: tuple[str, ...] = Field((), description="texts that mean a missing value, beside a blank")
     personal: Literal["hash", "drop"] | None = Field(None, description="kept as a pseudonym, or not at all")
     feature: bool = Field(True, description="false keeps the column out of the model")
     description: str | None = None
@@ -64,6 +68,14 @@ class Column(Section):
             raise ValueError(f"a {self.type} column has no range")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"range [{self.range[0]:g}, {self.range[1]:g}] is upside down")
+        if (self.decimal != "." or self.thousands) and self.type not in ("integer", "number"):
+            raise ValueError(f"a {self.type} column has no decimal point and no thousands")
+        if self.decimal == self.thousands:
+            raise ValueError(f"`{self.decimal}` cannot be the decimal point and part the thousands")
+        if self.format is not None and self.type != "timestamp":
+            raise ValueError(f"a {self.type} column has no format of times")
+        if self.format is not None:
+            check_time_format(self.format)
         if self.values is not None and self.type != "category":
             raise ValueError(f"only a category column lists its values, not one of type {self.type}")
         if self.values is not None and len(set(self.values)) != len(self.values):
@@ -199,7 +211,10 @@ class UseCase(Section):
 
     schema_number: Literal[1] = Field(1, alias="schema")
     name: Name
-    source: str = Field(min_length=1)
+    source: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    )
     entity: ColumnName | None = None
     event_time: EventTime | None = None
     label: Label

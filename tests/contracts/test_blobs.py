@@ -16,8 +16,10 @@ from mainstay.errors import Misconfigured, NotFound, Refused, Unavailable
 OrdinaryUser = Callable[[], AbstractContextManager[None]]
 
 
-@pytest.fixture(params=["file"])
-def blobs(tmp_path: Path) -> Blobs:
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.s3)])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param == "s3":
+        return blobs_from(f"s3://{request.getfixturevalue('bucket')}/home/blobs")
     return blobs_from((tmp_path / "blobs").as_uri())
 
 
@@ -198,6 +200,35 @@ def test_a_file_where_the_directory_should_be_is_unavailable(tmp_path: Path) -> 
         BlobDirectory(tmp_path / "blobs").put("a", b"1")
 
 
+# The object store
+
+
+@pytest.mark.s3
+def test_two_prefixes_of_a_bucket_know_nothing_of_each_other(bucket: str) -> None:
+    one, other = blobs_from(f"s3://{bucket}/one"), blobs_from(f"s3://{bucket}/o")
+    one.put("a", b"1")
+    assert (other.names(), other.exists("ne/a"), blobs_from(f"s3://{bucket}").names()) == ([], False, ["one/a"])
+
+
+@pytest.mark.s3
+def test_a_store_that_refuses_us_is_unavailable(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match="the store answers NoSuchBucket while writing a"):
+        blobs_from("s3://there-is-none/home").put("a", b"1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    for use in (lambda: blobs_from(f"s3://{bucket}").put("a", b"1"), lambda: blobs_from(f"s3://{bucket}").names()):
+        with pytest.raises(Unavailable, match="the store answers SignatureDoesNotMatch"):
+            use()
+
+
+def test_a_store_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("boto3")
+    for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="the store answers EndpointConnectionError while reading a"):
+        blobs_from("s3://bucket/home").get("a")
+
+
 # Addresses
 
 
@@ -215,6 +246,10 @@ def test_a_directory_with_a_space_in_its_name_is_found_by_its_address(tmp_path: 
         ("file://blobs", "names a host"),
         ("file://blobs/more", "names a host"),
         ("file:///blobs?x=1", "holds a [?] or #"),
+        ("s3://", "are at s3://BUCKET/PREFIX"),
+        ("s3:///prefix", "are at s3://BUCKET/PREFIX"),
+        ("s3://key:secret@bucket/prefix", "AWS_[*] variables hold its keys"),
+        ("s3://bucket/a/../b", "are at s3://BUCKET/PREFIX"),
     ],
 )
 def test_an_address_that_is_none_is_misconfigured(url: str, said: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mainstay.data.infer import entity_of, left_out, positive_class, propose, render
+from mainstay.data.infer import positive_class, render
+from mainstay.data.propose import entity_of, left_out, propose
 from mainstay.data.validate import validate
 from mainstay.errors import Refused
 from mainstay.usecase import UseCase

@@ -1,18 +1,22 @@
-"""Bytes kept under a name: datasets, bundles, configurations. The embedded store is a directory."""
+"""Bytes kept under a name: datasets, bundles, configurations. In a directory, or in an object store."""
 
 import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mainstay.errors import MainstayError, Misconfigured, NotFound, Refused, Unavailable
 
 PART_BYTES = 200  # of one part of a name: file systems hold 255, and a temporary name needs some
 NAME_BYTES = 900  # of a whole name: object stores hold 1,024, and a store's own prefix needs some
+_NO_NAME = "{!r} is no name for a blob: use parts of letters and digits between slashes"
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+_UNDER = ("ObjectParentIsFile", "ExistingObjectIsDirectory")  # of a store that keeps its objects as files
 
 
 class Blobs(Protocol):
@@ -94,7 +98,7 @@ class BlobDirectory:
 
     def _path(self, name: str) -> Path:
         if not _sound(name):
-            raise Refused(f"{name!r} is no name for a blob: use parts of letters and digits between slashes")
+            raise Refused(_NO_NAME.format(name))
         return self._root / name
 
     @contextmanager
@@ -113,8 +117,82 @@ class BlobDirectory:
         return Unavailable(f"{(error.strerror or str(error)).lower()} while {doing}", place)
 
 
+class Bucket:
+    """Blobs as objects (`s3://`) of a bucket that is there already, under a prefix.
+
+    Where the store is, and what opens it, is for AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+    AWS_REGION to say, as for every client of it. An object is there whole or not at all, and what a put has answered
+    survives power loss: both are the store's own promise.
+    """
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        self._place = f"s3://{bucket}/{prefix}".rstrip("/")
+
+    def put(self, name: str, data: bytes) -> None:
+        with self._world("writing", name):
+            self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=data)
+
+    def get(self, name: str) -> bytes:
+        with self._world("reading", name):
+            found: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
+            return found
+
+    def exists(self, name: str) -> bool:
+        try:
+            with self._world("reading", name):
+                self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+        except NotFound:
+            return False
+        return True
+
+    def names(self, prefix: str = "") -> list[str]:
+        folder = prefix.rpartition("/")[0]
+        if folder and not _sound(folder):
+            return []
+        with self._world("listing", prefix or "everything"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+        return sorted(key.removeprefix(self._prefix) for key in keys if not key.endswith("/"))
+
+    def _key(self, name: str) -> str:
+        if not _sound(name):
+            raise Refused(_NO_NAME.format(name))
+        return self._prefix + name
+
+    @cached_property
+    def _client(self) -> Any:
+        try:
+            import boto3  # the extra `s3`: a home in a directory does without
+            from botocore.config import Config
+        except ImportError as error:
+            raise Misconfigured("blobs at s3:// need boto3: pip install 'mainstay[s3]'", self._place) from error
+        config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+        return boto3.Session().client("s3", config=config)
+
+    @contextmanager
+    def _world(self, doing: str, name: str) -> Iterator[None]:
+        _ = self._client  # Misconfigured, where the next line would fail
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise self._told(error, f"{doing} {name}", name) from error
+
+    def _told(self, error: Exception, doing: str, name: str) -> MainstayError:
+        code = str(getattr(error, "response", {}).get("Error", {}).get("Code", "")) or type(error).__name__
+        if code in _ABSENT:
+            return NotFound(f"there is no blob {name}", self._place)
+        if code in _UNDER:
+            return Refused(f"{doing}: a blob's name cannot lie under another blob's name", self._place)
+        return Unavailable(f"the store answers {code} while {doing}", self._place)
+
+
 def blobs_from(url: str) -> Blobs:
-    """The store at an address: `file:///ABSOLUTE/DIRECTORY`. Misconfigured for any other."""
+    """The store at an address: `file:///ABSOLUTE/DIRECTORY` or `s3://BUCKET/PREFIX`. Misconfigured for any other."""
     match url.partition("://")[0]:
         case "file":
             parts = urlsplit(url)
@@ -123,10 +201,17 @@ def blobs_from(url: str) -> Blobs:
             if parts.query or parts.fragment:
                 raise Misconfigured(f"{url} holds a ? or #: write them as %3F and %23")
             return BlobDirectory(Path(unquote(parts.path)))
+        case "s3":
+            parts = urlsplit(url)
+            prefix = unquote(parts.path).strip("/")
+            named = parts.netloc and "@" not in parts.netloc and not parts.query and not parts.fragment
+            if not named or (prefix and not _sound(prefix)):
+                raise Misconfigured("blobs in an object store are at s3://BUCKET/PREFIX; AWS_* variables hold its keys")
+            return Bucket(parts.netloc, prefix)
         case "":
-            raise Misconfigured("no address for blobs: use file:///ABSOLUTE/DIRECTORY")
+            raise Misconfigured("no address for blobs: use file:///ABSOLUTE/DIRECTORY or s3://BUCKET/PREFIX")
         case scheme:
-            raise Misconfigured(f"no blobs are kept at {scheme}: use file:///ABSOLUTE/DIRECTORY")
+            raise Misconfigured(f"no blobs are kept at {scheme}: use file:///ABSOLUTE/DIRECTORY or s3://BUCKET/PREFIX")
 
 
 def _sound(name: str) -> bool:

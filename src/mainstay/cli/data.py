@@ -19,6 +19,7 @@ from mainstay.cli.door import (
     verdict_code,
 )
 from mainstay.data.fetch import fetch, named
+from mainstay.data.shown import shown
 from mainstay.journeys import release as journey
 from mainstay.journeys.recorded import dataset_named
 from mainstay.ledger.kinds import DATASETS
@@ -48,7 +49,7 @@ def validate(use_case_file: UseCaseFile = None, source: Source = None, as_json: 
 def freeze(use_case_file: UseCaseFile = None, source: Source = None, as_json: AsJson = False, why: Why = "") -> int:
     """Validate the source and keep its good rows as a dataset version; prints its id."""
     use_case, asked = open_use_case(use_case_file, source)
-    asked = because(asked, why, f"frozen from {use_case.source}")
+    asked = because(asked, why, f"frozen from {shown(use_case.source)}")
     far = journey.Release(use_case.name)
     platform = open_platform()
     dataset = journey.ingest(platform, use_case, asked, far, lambda noun: say(noun) if isinstance(noun, str) else None)

@@ -41,7 +41,10 @@ _PACKAGES = (
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet rows.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="CSV or Parquet rows, a pattern, s3://…, a database's query."),
+    ],
     target: Annotated[str, typer.Option("--target", metavar="COLUMN", help="What to predict.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write mainstay.yaml.")] = Path(),
     as_json: AsJson = False,
@@ -53,7 +56,7 @@ def init(
     written = out / "mainstay.yaml"
     if written.exists():
         raise Refused("it is there already; move it away or choose another --out", str(written))
-    table = read_any(str(file), Path.cwd())
+    table = read_any(file, Path.cwd())
     text = render(_named(file), _relative(file, out), table, target)
     loads(text, str(written))
     out.mkdir(parents=True, exist_ok=True)
@@ -66,17 +69,23 @@ def init(
     return 0
 
 
-def _named(file: Path) -> str:
+def _named(file: str) -> str:
     """A use case's name from a file's: lower case, accents dropped, anything else that it may not hold a `_`."""
-    plain = unicodedata.normalize("NFKD", file.name.partition(".")[0].casefold())
+    plain = unicodedata.normalize("NFKD", Path(file.partition("?")[0]).name.partition(".")[0].casefold())
     plain = "".join(each for each in plain if not unicodedata.combining(each))
     name = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_-") or "data"
     return (name if name[0].isalpha() else f"data_{name}")[:63]
 
 
-def _relative(file: Path, folder: Path) -> str:
-    """How the file is named from the folder that the YAML will be in."""
-    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+def _relative(file: str, folder: Path) -> str:
+    """How the file is named from the folder that the YAML will be in; an address is the same everywhere."""
+    scheme, separator, rest = file.partition("://")
+    if not separator:
+        return Path(os.path.relpath(Path(file).resolve(), folder.resolve())).as_posix()
+    if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/") or rest.startswith("//"):
+        return file
+    name, mark, query = rest[1:].partition("?")
+    return f"{scheme}:///{_relative(name, folder)}{mark}{query}"
 
 
 def schema(as_json: AsJson = False) -> int:

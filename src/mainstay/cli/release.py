@@ -19,6 +19,7 @@ from mainstay.cli.door import (
     show_json,
     verdict_code,
 )
+from mainstay.data.shown import shown
 from mainstay.digests import short
 from mainstay.errors import Refused
 from mainstay.journeys import release as journey
@@ -103,7 +104,7 @@ def release(
         use_case, asked = open_use_case(use_case_file, source, seed)
         far.use_case = use_case.name
         narrator = Narrator(use_case.recipe.trials, quiet=as_json)
-        asked = because(asked, why, f"released from {use_case.source if dataset is None else dataset}")
+        asked = because(asked, why, f"released from {shown(use_case.source) if dataset is None else dataset}")
         platform = open_platform()
         journey.release(platform, use_case, asked, far, narrator, dataset)
     except BaseException as error:  # an interrupt too: the door shows how far it got, and sets the code

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,8 @@ _NAMES: Final = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "bars (|)
 _MAGIC: Final = {b"PK\x03\x04": "an Excel workbook or a zip", b"\x1f\x8b": "compressed (gzip)", b"PAR1": "Parquet"}
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST_HEADER: Final = 1 << 20
+_HEAD: Final = 1 << 16  # bytes, and lines, by which the delimiter is told
+_SNIFFED: Final = 50
 _QUOTE: Final = ord('"')
 _BLOCK: Final = 1 << 24  # bytes that are looked through for quotes at once
 
@@ -55,6 +58,25 @@ def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
     if not table.num_rows:
         raise Refused("there is a header and no rows; it needs at least one", name)
     return pa.table([without_blanks(column) for column in table.columns], names=table.column_names)
+
+
+def sniffed(data: bytes, usual: str) -> str:
+    """What separates the values of a text in UTF-8: `usual` unless another mark makes more of the first lines.
+
+    A mark is believed where the header and the rows after it have the same number of values, at least two.
+    """
+    head = data.removeprefix(codecs.BOM_UTF8)[:_HEAD]
+    if len(data) > _HEAD:
+        head = head[: head.rfind(b"\n") + 1]
+    widths = {}
+    for mark in dict.fromkeys((usual, *_NAMES)):
+        try:
+            found = [len(row) for _, row in islice(_records(head, mark), _SNIFFED) if row]
+        except csv.Error:
+            continue
+        if found and found[0] > 1:
+            widths[mark] = (len(set(found)) == 1, found[0])
+    return max(widths, key=lambda mark: widths[mark], default=usual)
 
 
 def _text(data: bytes, name: str) -> bytes:

@@ -1,66 +1,24 @@
 """A first `mainstay.yaml` from rows nobody described: a proposal for people to read and correct."""
 
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from mainstay.data.propose import LONGEST_NAME, Proposal, entity_of, left_out, propose, spelt
+from mainstay.data.suspects import leak, listed, protected
 from mainstay.data.typed import typed
-from mainstay.errors import Refused
-from mainstay.suggest import did_you_mean
 from mainstay.usecase import Column
 
-MAX_LISTED = 30
-"""A text column with more distinct values than this is left open: its categories are those seen in training."""
-LONGEST_NAME = 200
+MOST_GROUPS = 10
+"""A protected attribute of more values is not proposed to be compared."""
+MIN_TRIALS = 4
+CELLS = 3_000_000
+"""Rows times features times trials of a recipe that is proposed: about a minute on two cores."""
 _POSITIVE = ("yes", "y", "ja", "oui", "si", "sí", "sim", "true", "t", "1", "churned", "left", "positive", "bad")
-_AS = {name: Column(type=name) for name in ("identifier", "category", "integer", "number", "timestamp")}
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What one column looks like. `note` says in words why, where that is not plain."""
-
-    type: Literal["identifier", "integer", "number", "category", "timestamp"]
-    nullable: bool = False
-    range: tuple[float, float] | None = None
-    values: tuple[str, ...] | None = None
-    feature: bool = True
-    note: str = ""
-
-
-def propose(table: pa.Table, target: str) -> dict[str, Proposal]:
-    """What every column of the source looks like, in its order, as `typed` would read it.
-
-    Columns that no contract can name (`left_out`) are not among them. Refused if the target is no column (with a
-    suggestion) or one of those, or does not have exactly two values.
-    """
-    if target not in table.column_names:
-        raise Refused(f"there is no column `{target}`{did_you_mean(target, table.column_names)}", "--target")
-    out = left_out(table)
-    if target in out:
-        raise Refused(f"this column cannot be predicted: {out[target]}", "--target")
-    proposals = {name: _propose(table[name], table.num_rows) for name in table.column_names if name not in out}
-    proposals[target] = _target(table[target], target)
-    return proposals
-
-
-def left_out(table: pa.Table) -> dict[str, str]:
-    """The columns that no contract can name, each with the reason in words."""
-    reasons = {}
-    for name in table.column_names:
-        if not name or len(name) > LONGEST_NAME:
-            reasons[name] = f"a name has 1 to {LONGEST_NAME} characters"
-        elif name.startswith("__") and name.endswith("__"):
-            reasons[name] = "names between double underscores are kept for Mainstay's own columns"
-        elif typed(table[name], _AS["identifier"]).wrong.any():
-            reasons[name] = f"{table[name].type} is no number, time or text"
-    return reasons
 
 
 def positive_class(table: pa.Table, target: str, values: tuple[str, ...]) -> str:
@@ -69,16 +27,8 @@ def positive_class(table: pa.Table, target: str, values: tuple[str, ...]) -> str
         for value in values:
             if value.strip().casefold() == word:
                 return value
-    texts = _spelt(table[target]).to_pylist()
+    texts = typed(table[target], Column(type="category", values=values)).values.to_pylist()
     return min(values, key=lambda value: (texts.count(value), value))
-
-
-def entity_of(proposals: Mapping[str, Proposal]) -> str | None:
-    """The column that most likely names whom a row is about; None if none looks like it."""
-    found = [name for name, made in proposals.items() if made.type == "identifier" and not made.nullable]
-    return min(
-        found, key=lambda name: (not re.search(r"(^|_|\b)id|id$", name, re.IGNORECASE), found.index(name)), default=None
-    )
 
 
 def render(name: str, source: str, table: pa.Table, target: str) -> str:
@@ -88,41 +38,93 @@ def render(name: str, source: str, table: pa.Table, target: str) -> str:
     values = proposals[target].values or ()
     positive = positive_class(table, target, values)
     absent = next(value for value in values if value != positive)
+    leaks = _leaks(table, proposals, target, positive)
+    times = [column for column, made in proposals.items() if made.type == "timestamp"]
     lines = [
         f"# Proposed from {table.num_rows:,} rows. Read it, correct it, then: mainstay release",
         "schema: 1",
         f"name: {name}",
         f"source: {_inline(source)}",
         f"entity: {_inline(entity)}" if entity else "# entity: the column that names whom a row is about",
+        *([f"# event_time: {_inline({'column': times[0]})}   # if rows were so at that time"] if times else ()),
         f"label: {_inline({'column': target, 'positive': positive, 'absent_means': absent})}",
         "",
         "contract:",
         f"  rows: {_inline({'at_least': max(1, table.num_rows // 2), 'bad_share_at_most': 0.01})}",
         "  columns:",
-        *(f"    {_inline(column)}: {_column(made)}" for column, made in proposals.items()),
+        *(f"    {_inline(column)}: {_column(made, leaks.get(column))}" for column, made in proposals.items()),
         *(f"    # {_inline(column[:LONGEST_NAME])} is left out: {why}" for column, why in left_out(table).items()),
         "",
-        "recipe: {objective: log_loss, estimators: [logistic, lightgbm], trials: 30, folds: 5, holdout: 0.2, seed: 7}",
+        *_recipe(table, proposals, target),
         "# profit: {offer_cost: 20, value_saved: 400, save_rate: 0.3}   # without it the threshold is chosen by F1",
-        "# protected: []                                                # columns to compare groups by",
+        *_protected(table, proposals, target),
         "gates:",
-        "  skill: {at_least: 0.1}",
+        "  skill: {at_least: 0.1}   # how much less log loss than the base rate has, proven on the holdout",
         "",
     ]
     return "\n".join(lines)
 
 
-def _column(made: Proposal) -> str:
-    body: dict[str, Any] = {"type": made.type}
-    if made.nullable:
-        body["nullable"] = True
-    if made.range is not None:
-        body["range"] = list(made.range)
-    if made.values is not None:
-        body["values"] = list(made.values)
-    if not made.feature:
-        body["feature"] = False
-    return _inline(body) + (f"   # {made.note}" if made.note else "")
+def _recipe(table: pa.Table, proposals: Mapping[str, Proposal], target: str) -> list[str]:
+    """A first budget: few rows tell few recipes apart, and many cells make each of them slow."""
+    counts = pc.value_counts(spelt(table[target]).drop_null()).field("counts").to_pylist()
+    features = sum(made.type in ("integer", "number", "category") and made.feature for made in proposals.values())
+    affordable = int(CELLS / (table.num_rows * max(features, 10)))
+    trials = min(30, max(MIN_TRIALS, min(table.num_rows // 250, affordable)))
+    folds = 5 if min(counts) >= 25 else 3 if min(counts) >= 10 else 2
+    recipe = {"objective": "log_loss", "estimators": ["logistic", "lightgbm"], "trials": trials, "folds": folds}
+    said = "   # a first look; 30 trials and more may find a little more" if trials < 30 else ""
+    return [f"recipe: {_inline({**recipe, 'holdout': 0.2, 'seed': 7})}{said}"]
+
+
+def _protected(table: pa.Table, proposals: Mapping[str, Proposal], target: str) -> list[str]:
+    """Likely protected attributes: those of few groups are proposed, and of the others it is said why not."""
+    found = [name for name in proposals if name != target and protected(name)]
+    few = [name for name in found if _comparable(table[name], proposals[name])]
+    lines = [
+        f"protected: {_inline(few)}   # likely; their groups are compared, and nothing is blocked until you say so"
+        if few
+        else "# protected: []   # columns to compare groups by"
+    ]
+    many = [name for name in found if name not in few]
+    if many:
+        lines.append(f"# likely protected too, of too many values to compare: {_one_line(listed(many))}")
+    return lines
+
+
+def _comparable(column: pa.ChunkedArray, made: Proposal) -> bool:
+    if made.personal is not None or made.type not in ("category", "integer"):
+        return False
+    return len(pc.unique(typed(column, made.column).values)) <= MOST_GROUPS
+
+
+def _leaks(table: pa.Table, proposals: Mapping[str, Proposal], target: str, positive: str) -> dict[str, str]:
+    """Why columns may know the outcome, by name: warned of here, and refused by the gates if it is so."""
+    labels = typed(table[target], proposals[target].column).values
+    labelled = labels.is_valid()
+    answers = np.asarray(pc.equal(labels.drop_null(), positive).to_numpy(zero_copy_only=False))
+    found = {}
+    for name, made in proposals.items():
+        if name == target or not made.feature or made.personal is not None:
+            continue
+        if made.type in ("integer", "number"):
+            why = leak("number", typed(table[name], made.column).values.cast(pa.float64()).filter(labelled), answers)
+        elif made.type == "category":
+            why = leak("category", typed(table[name], made.column).values.filter(labelled), answers)
+        else:
+            continue
+        if why is not None:
+            found[name] = why
+    return found
+
+
+def _column(made: Proposal, why: str | None = None) -> str:
+    notes = [*([made.note] if made.note else ()), *([f"a leak? {why}"] if why else ())]
+    return _inline(made.body) + (f"   # {'; '.join(notes)}" if notes else "")
+
+
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -142,59 +144,3 @@ def _inline(value: object) -> str:
         value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
     )
     return text.removesuffix("\n").removesuffix("\n...").strip()
-
-
-def _spelt(column: pa.ChunkedArray) -> pa.Array:
-    return typed(column, _AS["category"]).values
-
-
-def _propose(column: pa.ChunkedArray, rows: int) -> Proposal:
-    texts = _spelt(column)
-    nullable = texts.null_count > 0
-    distinct = pc.unique(texts.drop_null()).to_pylist()
-    if not distinct:
-        return Proposal("category", True, feature=False, note="empty")
-    known = rows - texts.null_count
-    numbers = typed(column, _AS["number"])
-    if not numbers.wrong.any():
-        whole = not typed(column, _AS["integer"]).wrong.any()
-        return _number(pc.drop_null(numbers.values).to_pylist(), whole, nullable, len(distinct) == rows > 50)
-    if not typed(column, _AS["timestamp"]).wrong.any():
-        return Proposal("timestamp", nullable)
-    if len(distinct) == known > 50:
-        return Proposal("identifier", nullable, note="a different value in every row")
-    if len(distinct) > max(MAX_LISTED, rows // 2):
-        return Proposal("category", nullable, feature=False, note=f"{len(distinct):,} values: free text?")
-    if len(distinct) > MAX_LISTED:
-        return Proposal("category", nullable, note=f"{len(distinct):,} values: the frequent ones are learned")
-    return Proposal("category", nullable, values=tuple(sorted(distinct)))
-
-
-def _number(numbers: list[float], whole: bool, nullable: bool, all_differ: bool) -> Proposal:
-    # Different whole numbers that lie as close as a running number's do.
-    if whole and all_differ and max(numbers) - min(numbers) < 20 * len(numbers):
-        return Proposal("identifier", note="a different whole number in every row")
-    return Proposal("integer" if whole else "number", nullable, _range(numbers))
-
-
-def _range(numbers: list[float]) -> tuple[float, float]:
-    """A range that the next months' rows will not leave: twice as far as was seen, and never below a natural zero."""
-    low, high = min(numbers), max(numbers)
-    reach = max(high - low, abs(high), 1.0)
-    return (0 if low >= 0 else _rounded(low - reach)), _rounded(high + reach)
-
-
-def _rounded(number: float) -> float:
-    """Two significant digits, away from zero; whole where it can be."""
-    step = 10.0 ** (math.floor(math.log10(abs(number))) - 1)
-    rounded = math.copysign(math.ceil(abs(number) / step) * step, number)
-    return int(rounded) if rounded.is_integer() else round(rounded, 12)
-
-
-def _target(column: pa.ChunkedArray, target: str) -> Proposal:
-    texts = _spelt(column)
-    values = tuple(sorted(pc.unique(texts.drop_null()).to_pylist()))
-    if len(values) != 2:
-        shown = ", ".join(f"`{value}`" for value in values[:5]) + (", …" if len(values) > 5 else "")
-        raise Refused(f"a target has exactly two values; `{target}` has {len(values)} ({shown or 'none'})", "--target")
-    return Proposal("category", texts.null_count > 0, values=values)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mainstay.data.typed import TIMESTAMP, Mask, Typed, text_of
+from mainstay.data.written import written_as
 from mainstay.expressions import Expression
 from mainstay.scoring.derive import evaluate
 from mainstay.scoring.frame import grouped
@@ -23,7 +24,7 @@ _ARTICLES: Final = {
     "category": "a text",
     "integer": "an integer",
     "number": "a number",
-    "timestamp": "a time such as 2026-01-31T08:00:00Z",
+    "timestamp": "a time",
 }
 
 
@@ -83,7 +84,7 @@ def missing(values: pa.Array) -> Mask:
 
 def _of_column(name: str, column: Column, found: Typed, *, required: bool) -> Iterator[Promise]:
     shown = column.personal is None
-    article = _ARTICLES[column.type]
+    article = _ARTICLES[column.type] + written_as(column)
     yield Promise("type", name, found.wrong, f"is {article}", f"is not {article}", shown)
     if required:
         absent = missing(found.values) & ~found.wrong

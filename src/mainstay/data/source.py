@@ -1,11 +1,16 @@
-"""Where rows come from: a CSV or Parquet file, or the simulator. As they are: what they ought to be is the contract's.
+"""Where rows come from: files, alone or several, a query, an object store, or the simulator. As they are: what they
+ought to be is the contract's.
 
-A file is read whole, into memory.
+Everything is read whole, into memory.
 """
 
 import errno
+import glob
+import gzip
 import io
-from pathlib import Path
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,51 +18,115 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mainstay.churn import simulate
-from mainstay.data.delimited import COMMA, TAB, read_delimited
+from mainstay.data.database import DATABASES, read_query
+from mainstay.data.delimited import COMMA, TAB, read_delimited, sniffed
+from mainstay.data.objects import get_object
+from mainstay.data.shown import shown
 from mainstay.errors import Misconfigured, NotFound, Refused, Unavailable
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import UseCase
 
 _DELIMITERS: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
 _PARQUET: Final = (".parquet", ".pq")
+_COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _CHURN: Final = "churn"
 
 
-def read(url: str, use_case: UseCase, folder: Path) -> pa.Table:
+def read(source: str | Sequence[str], use_case: UseCase, folder: Path) -> pa.Table:
     """Every row and column of a use case's source: see `read_any`."""
-    return read_any(url, folder, f" of the use case {use_case.name}")
+    return read_any(source, folder, f" of the use case {use_case.name}")
 
 
-def read_any(url: str, folder: Path = Path(), whose: str = "") -> pa.Table:
+def read_any(source: str | Sequence[str], folder: Path = Path(), whose: str = "") -> pa.Table:
     """Every row and column of a source, at least one of each, in its own order.
 
-    `url` is a path (`.csv`, `.tsv`, `.txt`, `.parquet`; a relative one starts at `folder`) or `simulator://churn?…`.
-    Columns of a text file are strings, and a blank is null: whether they are numbers is for validation to say. Parquet
-    keeps its types. NotFound where there is no such file, Refused where it cannot be read as what it says it is,
-    Misconfigured for an address of another kind, Unavailable where the disk fails.
+    `source` is a path (`.csv`, `.tsv`, `.txt`, each also with `.gz`, `.zst` or `.bz2`, `.parquet`; a relative one
+    starts at `folder`), a pattern of them (`2026-*.csv`), `s3://bucket/key`, a database with its query, or
+    `simulator://churn?…`; or a list of those, whose columns have to be the same. Columns of a text file are strings,
+    and a blank is null: whether they are numbers is for validation to say. Parquet and databases keep their types.
+    NotFound where there is no such file, Refused where it cannot be read as what it says it is, Misconfigured for an
+    address of another kind, Unavailable where the disk or the server fails.
     """
+    given = [source] if isinstance(source, str) else source
+    names = [name for each in given for name in _found(each, folder, whose)]
+    tables = [_one(name, folder, whose) for name in names]
+    return tables[0] if len(tables) == 1 else _together(tables, [shown(name) for name in names])
+
+
+def _found(name: str, folder: Path, whose: str) -> list[str]:
+    """The files that a pattern names, in order; what is no pattern, or a file's very name, as it is."""
+    if "://" in name or not glob.has_magic(name) or "\0" in name or (folder / name).exists():
+        return [name]
+    names = sorted(glob.glob(name, root_dir=folder, recursive=True))  # noqa: PTH207  (a pattern may begin at /)
+    if not names:
+        raise NotFound(f"no file is called so; the source{whose} names none", name)
+    return names
+
+
+def _together(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
+    """The rows of several sources with the same columns, in whatever order each has them."""
+    first = tables[0].column_names
+    for table, name in zip(tables[1:], names[1:], strict=True):
+        lacking = [column for column in first if column not in table.column_names]
+        more = [column for column in table.column_names if column not in first]
+        if lacking or more:
+            said = [f"lacks `{lacking[0]}`"] if lacking else []
+            said += [f"has `{more[0]}` besides"] if more else []
+            raise Refused(f"other columns than in {names[0]}: it {' and '.join(said)}; all files need the same", name)
+    joined = tables[0]
+    for table, name in zip(tables[1:], names[1:], strict=True):
+        try:
+            joined = pa.concat_tables([joined, table.select(first)], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise Refused(f"its columns have other types than in {names[0]}; write both alike", name) from error
+    return joined
+
+
+def _one(url: str, folder: Path, whose: str) -> pa.Table:
     scheme, separator, _ = url.partition("://")
     if separator and scheme == "simulator":
         return _simulated(url)
-    if separator:
+    if separator and scheme.partition("+")[0] in DATABASES:
+        return read_query(url, folder)
+    if separator and scheme != "s3":
         raise Misconfigured(
-            f"the source{whose} cannot be at {scheme}://; give a path to a .csv or .parquet file, "
-            "or simulator://churn?customers=20000",
-            url,
+            f"the source{whose} cannot be at {scheme}://; give a path to a .csv or .parquet file, s3://bucket/key, "
+            "postgresql://…?query=SELECT …, or simulator://churn?customers=20000",
+            shown(url),
         )
-    path = folder / url
-    suffix = path.suffix.lower()
-    data = _bytes(path, url, whose)
-    if suffix in _DELIMITERS:
-        return read_delimited(data, _DELIMITERS[suffix], url)
-    if suffix in _PARQUET:
+    named = PurePosixPath(urlsplit(url).path) if separator else folder / url
+    data = get_object(url) if separator else _bytes(folder / url, url, whose)
+    if not data:
+        raise Refused("the file is empty; it needs a header and at least one row", url)
+    return _parsed(data, [each.lower() for each in named.suffixes], url)
+
+
+def _parsed(data: bytes, suffixes: Sequence[str], url: str) -> pa.Table:
+    ending = suffixes[-1] if suffixes else ""
+    if ending in _COMPRESSED and len(suffixes) > 1 and suffixes[-2] in _DELIMITERS:
+        data, ending = _unpacked(data, ending, url), suffixes[-2]
+    if ending in _DELIMITERS:
+        return read_delimited(data, sniffed(data, _DELIMITERS[ending]), url)
+    if ending in _PARQUET:
         return _parquet(data, url)
     raise Refused(
-        f"`{suffix}` is not a kind of file that can be read; save it as .csv or .parquet"
-        if suffix
+        f"`{ending}` is not a kind of file that can be read; save it as .csv, .csv.gz or .parquet"
+        if suffixes
         else "the name has no ending that says what the file is; call it .csv or .parquet",
         url,
     )
+
+
+def _unpacked(data: bytes, ending: str, name: str) -> bytes:
+    try:
+        if ending == ".gz":
+            return gzip.decompress(data)
+        with pa.CompressedInputStream(pa.BufferReader(data), _COMPRESSED[ending]) as stream:
+            whole: bytes = stream.read()
+            return whole
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:  # in memory: about the bytes, not the disk
+        said = f"not a whole {_COMPRESSED[ending]} file: it is cut short, damaged or something else; write it again"
+        raise Refused(said, name) from error
 
 
 def _bytes(path: Path, name: str, whose: str) -> bytes:
@@ -66,7 +135,7 @@ def _bytes(path: Path, name: str, whose: str) -> bytes:
             raise Refused("a directory; name the .csv or .parquet file in it", name)
         if path.exists() and not path.is_file():
             raise Refused("not a regular file; save the rows as a .csv or .parquet file", name)
-        data = path.read_bytes()
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"there is no such file; the source{whose} must be a .csv or .parquet file", name) from error
     except PermissionError as error:
@@ -77,9 +146,6 @@ def _bytes(path: Path, name: str, whose: str) -> bytes:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise Refused(f"not a name that leads to a file ({error.strerror})", name) from error
         raise Unavailable(f"cannot be read ({error.strerror})", name) from error
-    if not data:
-        raise Refused("the file is empty; it needs a header and at least one row", name)
-    return data
 
 
 def _parquet(data: bytes, name: str) -> pa.Table:

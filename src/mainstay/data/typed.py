@@ -7,7 +7,7 @@ timestamp microseconds UTC. A blank and a NaN are nulls; -0.0 is 0.0.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mainstay.data.written import plain_numbers
 from mainstay.scoring.encode import LARGEST_INTEGER, LARGEST_NUMBER
 from mainstay.scoring.spelling import spelling
 from mainstay.usecase import Column
@@ -44,6 +45,8 @@ class Typed:
 def typed(given: pa.ChunkedArray, column: Column) -> Typed:
     """The values of a column as its contract types them; what cannot be one is null, and marked as wrong."""
     values = _plain(given)
+    if column.missing and pa.types.is_string(values.type):
+        values = _without(values, column.missing)
     read, wrong = _READERS[column.type](values, column)
     return Typed(read, wrong)
 
@@ -57,6 +60,12 @@ def without_blanks(texts: Any) -> Any:
     """Strings, with null where there is nothing but white space."""
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
     return pc.if_else(blank, None, texts) if pc.any(blank).as_py() else texts
+
+
+def _without(texts: pa.Array, words: Sequence[str]) -> pa.Array:
+    """Texts, with null for those that mean a missing value."""
+    known = pc.is_in(pc.utf8_trim_whitespace(texts), value_set=pa.array(words, pa.string()))
+    return pc.if_else(known, pa.scalar(None, pa.string()), texts)
 
 
 def _plain(given: pa.ChunkedArray) -> pa.Array:
@@ -79,12 +88,14 @@ def _present(values: pa.Array) -> Mask:
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False))
 
 
-def _floats(values: pa.Array) -> tuple[NDArray[np.float64], Mask]:
+def _floats(values: pa.Array, column: Column | None = None) -> tuple[NDArray[np.float64], Mask]:
     """As float64 with NaN for missing; infinities and what is no number are wrong."""
     kind = values.type
     wrong = np.zeros(len(values), dtype=np.bool_)
     if pa.types.is_string(kind):
         trimmed = pc.utf8_trim_whitespace(values)
+        if column is not None and (column.decimal != "." or column.thousands):
+            trimmed = plain_numbers(trimmed, column.decimal, column.thousands)
         try:
             values = trimmed.cast(pa.float64())
         except pa.ArrowInvalid:
@@ -100,24 +111,24 @@ def _floats(values: pa.Array) -> tuple[NDArray[np.float64], Mask]:
     return np.where(infinite, np.nan, numbers), wrong | infinite
 
 
-def _numbers(values: pa.Array, _: Column) -> _Read:
-    numbers, wrong = _floats(values)
+def _numbers(values: pa.Array, column: Column) -> _Read:
+    numbers, wrong = _floats(values, column)
     beyond = np.abs(numbers) > LARGEST_NUMBER
     return pa.array(numbers, mask=beyond | np.isnan(numbers)), wrong | beyond
 
 
-def _integers(values: pa.Array, _: Column) -> _Read:
-    numbers, wrong = _floats(values)
+def _integers(values: pa.Array, column: Column) -> _Read:
+    numbers, wrong = _floats(values, column)
     with np.errstate(invalid="ignore"):
         whole = (np.floor(numbers) == numbers) & (np.abs(numbers) <= LARGEST_INTEGER)
     wrong |= ~whole & ~np.isnan(numbers)
     return pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole), wrong
 
 
-def _timestamps(values: pa.Array, _: Column | None = None) -> _Read:
+def _timestamps(values: pa.Array, column: Column | None = None) -> _Read:
     kind = values.type
     if pa.types.is_string(kind):
-        return _written_times(values)
+        return _written_times(values, column.format if column is not None else None)
     if not pa.types.is_timestamp(kind):
         return pa.nulls(len(values), TIMESTAMP), _present(values)
     ticks = values.cast(pa.int64())
@@ -131,20 +142,23 @@ def _timestamps(values: pa.Array, _: Column | None = None) -> _Read:
     return pa.array(micros, mask=wrong | ~_present(values)).cast(TIMESTAMP), wrong
 
 
-def _written_times(texts: pa.Array) -> _Read:
-    """RFC 3339, or a date, or a time without a zone, which is UTC."""
+def _written_times(texts: pa.Array, form: str | None) -> _Read:
+    """As `form` writes times, else RFC 3339, or a date; a time without a zone is UTC."""
     coded = pc.utf8_trim_whitespace(texts).dictionary_encode()
-    known = [_instant(text) for text in coded.dictionary.to_pylist()]
+    known = [_instant(text, form) for text in coded.dictionary.to_pylist()]
     times = pa.array(known, pa.int64()).take(coded.indices)
     return times.cast(TIMESTAMP), _present(texts) & ~_present(times)
 
 
-def _instant(text: str) -> int | None:
+def _instant(text: str, form: str | None) -> int | None:
     """Microseconds since 1970, or None for what is no time."""
-    if not _TIME.fullmatch(text):
+    if form is None and not _TIME.fullmatch(text):
         return None
     try:
-        at = datetime.fromisoformat(text.upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
+        if form is not None:
+            at = datetime.strptime(text, form)  # noqa: DTZ007  (a zone is for the format to say)
+        else:
+            at = datetime.fromisoformat(text.upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z"))
         known = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)  # OverflowError outside years 1 to 9999
         return (known - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):

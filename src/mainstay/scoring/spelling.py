@@ -8,6 +8,10 @@ from mainstay.usecase import normal
 
 _LONGEST: Final = 1024  # bits: no float is larger, and Python writes no integer that is much longer
 
+YES: Final = frozenset(["true", "t", "yes", "y", "1", "on", "ja", "j", "oui", "si", "sí", "sim", "wahr", "vrai"])
+NO: Final = frozenset(["false", "f", "no", "n", "0", "off", "nein", "non", "não", "nao", "falsch", "faux"])
+"""How a truth is written, in any case of letters, where `true` and `false` are what a contract lists."""
+
 Spelling = Callable[[str | float | bool], str | None]
 
 
@@ -18,18 +22,24 @@ def spelling(listed: Iterable[str] = ()) -> Spelling:
     are one value; a boolean is `true` or `false`. A listed value is spelt as it is listed: `1.0` is the value `1` where
     only that is listed, and a boolean may be listed as True. None for what is missing: a blank or NaN.
 
+    Where exactly true and false are listed, every word of `YES` and `NO` is one of them: y, T, 1, nein, ….
+
     ValueError for an infinity and for an integer beyond every float, which are the value of no category.
     """
     values = tuple(listed)
     known = {_whole(normal(value)): value for value in values} | {normal(value): value for value in values}
     truths = {normal(value).casefold(): value for value in values}
 
+    words: dict[str, str] = {}
+    if set(values) == {"true", "false"}:
+        words = {**dict.fromkeys(YES, "true"), **dict.fromkeys(NO, "false")}
+
     def spelt(value: str | float | bool) -> str | None:
         if isinstance(value, bool):
             text = "true" if value else "false"
             return known.get(text) or truths.get(text) or text
         text = normal(value) if isinstance(value, str) else _of_number(value)
-        return known.get(text) or known.get(_whole(text)) or text or None
+        return known.get(text) or known.get(_whole(text)) or words.get(_whole(text).casefold()) or text or None
 
     return spelt
 
