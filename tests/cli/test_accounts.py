@@ -143,3 +143,10 @@ def test_without_its_rows_a_difference_says_what_is_recorded(released_copy: Path
     code, out, _ = run("models", "diff", "1.0.0", "1.0.0")
     assert code == 0
     assert "whose decisions flip is not known" in out
+
+
+def test_the_files_of_a_card_are_listed_for_people(released: Path, run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("models", "card", "churn@1.0.0", "--out", str(tmp_path))
+    assert (code, out.splitlines()[0]) == (0, str(tmp_path / "churn-1.0.0-card.md"))
+    code, out, _ = run("models", "lineage", "--out", str(tmp_path / "way.svg"))
+    assert (code, out.splitlines()[-1]) == (0, str(tmp_path / "way.svg"))

@@ -96,5 +96,6 @@ def test_markdown_needs_no_other_file(facts: Make) -> None:
     text = markdown(lineage(facts()), "churn@1.1.0")
     assert text.startswith("# Lineage of churn\\@1.1.0\n")
     assert "```mermaid\nflowchart TD\n" in text
+    assert 's4["version<br/>churn@1.1.0<br/>key 888062308c012b4e"]' in text
     assert "## The facts" in text
     assert "![" not in text
