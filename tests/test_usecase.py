@@ -84,7 +84,7 @@ def test_categories_are_spelt_in_one_way() -> None:
         ('positive: "Yes"', "positive: unknown", "label.positive: `unknown` is not a class"),
         ("values: [Female, Male]", 'values: [Female, " "]', "a blank is a missing value, not a category"),
         ("values: [Female, Male]", 'values: [Female, " Female"]', "contract.columns.gender: a value is listed twice"),
-        ("trials: 30", "trials: 1", "recipe: trials 1 is less than the 2 estimators: each needs one"),
+        ("trials: 30", "trials: 1", "recipe: trials 1 is less than the 6 estimators: each needs one"),
         ('absent_means: "No"', 'absent_means: "Nay"', "label.absent_means: `Nay` is not a class"),
         ("name: churn\n", "name: churn\nname: again\n", "mainstay.yaml:5: `name` is given twice"),
         ("name: churn\n", "", "`name` is missing"),

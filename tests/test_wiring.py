@@ -28,7 +28,7 @@ def test_a_file_where_the_home_should_be_is_told(tmp_path: Path, below: str) -> 
 
 @pytest.mark.parametrize(
     ("setting", "address"),
-    [("ledger", "garbage"), ("ledger", "mysql://host/db"), ("blobs", "s3://bucket"), ("blobs", "garbage")],
+    [("ledger", "garbage"), ("ledger", "mysql://host/db"), ("blobs", "ftp://bucket"), ("blobs", "garbage")],
 )
 def test_an_address_that_can_never_work_is_told(tmp_path: Path, setting: str, address: str) -> None:
     with pytest.raises(Misconfigured):

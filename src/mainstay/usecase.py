@@ -98,6 +98,9 @@ class Contract(Section):
     """What the source promises."""
 
     rows: Rows = Rows()
+    delimiter: Literal[",", ";", "\t", "|"] | None = Field(
+        None, description="what separates the values of a text file; else a comma, and a tab in .tsv"
+    )
     columns: dict[ColumnName, Column] = Field(min_length=1)
     rules: tuple[str, ...] = ()
 

@@ -43,7 +43,7 @@ def test_the_card_is_written_in_both_formats_with_its_plots(released: Path, run:
     assert (code, body["version"]) == (0, "1.0.0")
     assert {Path(each).name for each in body["written"]} == {each.name for each in (tmp_path / "cards").iterdir()}
     made = json.loads((released / "released.json").read_text())
-    auc = made["holdout"]["roc_auc"]
+    auc = made["metrics"]["roc_auc"]
     said = f"{auc['value']:.4f} ({auc['low']:.4f} to {auc['high']:.4f})"
     for name in ("churn-1.0.0-card.md", "churn-1.0.0-card.html"):
         text = (tmp_path / "cards" / name).read_text()

@@ -19,7 +19,7 @@ def test_runs_are_listed_with_what_they_made(released: Path, run: Run) -> None:
     code, out, _ = run("runs", "list", "--json")
     (only,) = json.loads(out)["runs"]
     assert (code, only["id"], only["candidate"], only["version"]) == (0, made["run"], made["candidate"], "1.0.0")
-    assert only["holdout_scores"]["roc_auc"] == made["holdout"]["roc_auc"]
+    assert only["holdout_scores"]["roc_auc"] == made["metrics"]["roc_auc"]
     assert only["tracked"]
 
 

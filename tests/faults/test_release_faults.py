@@ -291,7 +291,7 @@ def test_a_home_that_may_not_be_made_is_the_world_being_down(
             "postgresql://ada@127.0.0.1:1/x: the ledger cannot",
         ),
         ("LEDGER", "sqlite:///rows.csv", 3, "sqlite:///rows.csv: the ledger cannot be used: file is not a database"),
-        ("BLOBS", "s3://bucket", 2, "no blobs are kept at s3: use file:///ABSOLUTE/DIRECTORY"),
+        ("BLOBS", "ftp://bucket", 2, "no blobs are kept at ftp: use file:///ABSOLUTE/DIRECTORY"),
         ("MLFLOW", "garbage", 2, "MLflow cannot be at garbage: use sqlite:////ABSOLUTE/FILE or http://HOST:PORT"),
     ],
 )

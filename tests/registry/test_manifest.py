@@ -1,5 +1,6 @@
 """The bytes of a manifest, and what is read from them."""
 
+import dataclasses
 import json
 import math
 from datetime import UTC, datetime
@@ -39,6 +40,11 @@ def test_a_manifest_comes_back_as_it_was_written() -> None:
     assert document(found) == document(MANIFEST)
     assert (found.inputs, found.holdout, found.against) == (MANIFEST.inputs, MANIFEST.holdout, MANIFEST.against)
     assert math.isnan(found.metrics["profit"].value)
+
+
+def test_a_number_that_canonical_json_writes_as_digits_comes_back() -> None:
+    wide = dataclasses.replace(MANIFEST, inputs=(Input("spent", "number", range=(-1e20, 1e20)),))
+    assert parse(document(wide)).inputs == wide.inputs
 
 
 def test_the_bytes_are_canonical_and_name_their_schema() -> None:

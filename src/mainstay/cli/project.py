@@ -51,13 +51,13 @@ def init(
 ) -> int:
     """Propose a commented mainstay.yaml for rows that nobody has described yet."""
     from mainstay.data.infer import render  # Arrow, which is not where models only serve and `doctor` is asked
-    from mainstay.data.source import read_any
+    from mainstay.data.source import read_undescribed
 
     written = out / "mainstay.yaml"
     if written.exists():
         raise Refused("it is there already; move it away or choose another --out", str(written))
-    table = read_any(file, Path.cwd())
-    text = render(_named(file), _relative(file, out), table, target)
+    table, delimiter = read_undescribed(file, Path.cwd())
+    text = render(_named(file), _relative(file, out), table, target, delimiter)
     loads(text, str(written))
     out.mkdir(parents=True, exist_ok=True)
     written.write_text(text, encoding="utf-8")

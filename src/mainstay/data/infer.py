@@ -31,8 +31,11 @@ def positive_class(table: pa.Table, target: str, values: tuple[str, ...]) -> str
     return min(values, key=lambda value: (texts.count(value), value))
 
 
-def render(name: str, source: str, table: pa.Table, target: str) -> str:
-    """The text of a `mainstay.yaml` for these rows, with a comment wherever a choice was made."""
+def render(name: str, source: str, table: pa.Table, target: str, delimiter: str | None = None) -> str:
+    """The text of a `mainstay.yaml` for these rows, with a comment wherever a choice was made.
+
+    `delimiter` is what separates the source's values, where it is not what its ending says.
+    """
     proposals = propose(table, target)
     entity = entity_of(proposals)
     values = proposals[target].values or ()
@@ -51,6 +54,7 @@ def render(name: str, source: str, table: pa.Table, target: str) -> str:
         "",
         "contract:",
         f"  rows: {_inline({'at_least': max(1, table.num_rows // 2), 'bad_share_at_most': 0.01})}",
+        *([f"  delimiter: {_inline(delimiter)}"] if delimiter else ()),
         "  columns:",
         *(f"    {_inline(column)}: {_column(made, leaks.get(column))}" for column, made in proposals.items()),
         *(f"    # {_inline(column[:LONGEST_NAME])} is left out: {why}" for column, why in left_out(table).items()),

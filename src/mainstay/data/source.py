@@ -9,7 +9,7 @@ import glob
 import gzip
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
@@ -30,15 +30,37 @@ _DELIMITERS: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
 _PARQUET: Final = (".parquet", ".pq")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _CHURN: Final = "churn"
+Separated = Callable[[bytes, str], str]
 
 
 def read(source: str | Sequence[str], use_case: UseCase, folder: Path) -> pa.Table:
-    """Every row and column of a use case's source: see `read_any`."""
-    return read_any(source, folder, f" of the use case {use_case.name}")
+    """Every row and column of a use case's source: see `read_any`. Its contract says what separates values."""
+
+    def declared(data: bytes, usual: str) -> str:
+        return use_case.contract.delimiter or usual
+
+    return read_any(source, folder, f" of the use case {use_case.name}", declared)
 
 
-def read_any(source: str | Sequence[str], folder: Path = Path(), whose: str = "") -> pa.Table:
+def read_undescribed(source: str, folder: Path) -> tuple[pa.Table, str | None]:
+    """The rows of a source that nobody has described yet, and what separates their values, where that is unusual."""
+    unusual: list[str] = []
+
+    def told(data: bytes, usual: str) -> str:
+        mark = sniffed(data, usual)
+        unusual.extend({mark} - {usual})
+        return mark
+
+    table = read_any(source, folder, "", told)
+    return table, unusual[0] if unusual else None
+
+
+def read_any(
+    source: str | Sequence[str], folder: Path = Path(), whose: str = "", separated: Separated = sniffed
+) -> pa.Table:
     """Every row and column of a source, at least one of each, in its own order.
+
+    `separated` says of the bytes of a text, and of what is usual for its ending, what separates its values.
 
     `source` is a path (`.csv`, `.tsv`, `.txt`, each also with `.gz`, `.zst` or `.bz2`, `.parquet`; a relative one
     starts at `folder`), a pattern of them (`2026-*.csv`), `s3://bucket/key`, a database with its query, or
@@ -49,7 +71,7 @@ def read_any(source: str | Sequence[str], folder: Path = Path(), whose: str = ""
     """
     given = [source] if isinstance(source, str) else source
     names = [name for each in given for name in _found(each, folder, whose)]
-    tables = [_one(name, folder, whose) for name in names]
+    tables = [_one(name, folder, whose, separated) for name in names]
     return tables[0] if len(tables) == 1 else _together(tables, [shown(name) for name in names])
 
 
@@ -82,7 +104,7 @@ def _together(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
     return joined
 
 
-def _one(url: str, folder: Path, whose: str) -> pa.Table:
+def _one(url: str, folder: Path, whose: str, separated: Separated) -> pa.Table:
     scheme, separator, _ = url.partition("://")
     if separator and scheme == "simulator":
         return _simulated(url)
@@ -98,15 +120,15 @@ def _one(url: str, folder: Path, whose: str) -> pa.Table:
     data = get_object(url) if separator else _bytes(folder / url, url, whose)
     if not data:
         raise Refused("the file is empty; it needs a header and at least one row", url)
-    return _parsed(data, [each.lower() for each in named.suffixes], url)
+    return _parsed(data, [each.lower() for each in named.suffixes], url, separated)
 
 
-def _parsed(data: bytes, suffixes: Sequence[str], url: str) -> pa.Table:
+def _parsed(data: bytes, suffixes: Sequence[str], url: str, separated: Separated) -> pa.Table:
     ending = suffixes[-1] if suffixes else ""
     if ending in _COMPRESSED and len(suffixes) > 1 and suffixes[-2] in _DELIMITERS:
         data, ending = _unpacked(data, ending, url), suffixes[-2]
     if ending in _DELIMITERS:
-        return read_delimited(data, sniffed(data, _DELIMITERS[ending]), url)
+        return read_delimited(data, separated(data, _DELIMITERS[ending]), url)
     if ending in _PARQUET:
         return _parquet(data, url)
     raise Refused(

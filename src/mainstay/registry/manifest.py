@@ -68,7 +68,7 @@ def parse(data: bytes) -> Manifest:
     one, and hold every field. A field that this release does not know is passed over.
     """
     try:
-        body = json.loads(data)
+        body = json.loads(data, parse_int=_whole)
         canonical = canonical_json(body) == data
     except (ValueError, RecursionError) as error:
         raise Refused("not JSON", MANIFEST) from error
@@ -78,3 +78,9 @@ def parse(data: bytes) -> Manifest:
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise Refused("names no schema", MANIFEST)
     return decode(Manifest, body, schema)
+
+
+def _whole(digits: str) -> float:
+    """Canonical JSON writes a float as digits up to 1e21; past 2**53 that is what they are."""
+    number = int(digits)
+    return number if abs(number) < 2**53 else float(number)
