@@ -52,12 +52,12 @@ class Project:
 
 
 def rows(count: int) -> str:
-    """Customers who leave by a law that a model can learn."""
+    """The first of a thousand customers who leave by a law that a model can learn."""
     import numpy as np
 
     random = np.random.default_rng(1)
-    age, spent = random.integers(18, 80, count), random.gamma(2, 50, count).round(2)
-    left = random.random(count) < 1 / (1 + np.exp(-(0.12 * (age - 45) - 0.05 * (spent - 90))))
+    age, spent = random.integers(18, 80, 1000), random.gamma(2, 50, 1000).round(2)
+    left = random.random(1000) < 1 / (1 + np.exp(-(0.12 * (age - 45) - 0.05 * (spent - 90))))
     lines = (f"c{n:04d},{age[n]},{spent[n]},{'Yes' if left[n] else 'No'}" for n in range(count))
     return "\n".join(["id,age,spent,left", *lines]) + "\n"
 
