@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from mainstay.durable import keep_entries
 from mainstay.errors import MainstayError, Misconfigured, NotFound, Refused, Unavailable
 
 PART_BYTES = 200  # of one part of a name: file systems hold 255, and a temporary name needs some
@@ -65,7 +66,7 @@ class BlobDirectory:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
-            _keep_entries(path.parent)
+            keep_entries(path.parent)
 
     def get(self, name: str) -> bytes:
         path = self._path(name)
@@ -227,16 +228,7 @@ def _make_directories(path: Path) -> None:
         return
     _make_directories(path.parent)
     path.mkdir(exist_ok=True)
-    _keep_entries(path.parent)
-
-
-def _keep_entries(directory: Path) -> None:
-    """Make the names in a directory, not only the bytes behind them, survive power loss."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    keep_entries(path.parent)
 
 
 def _raise_unless_absent(error: OSError) -> None:

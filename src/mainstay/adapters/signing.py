@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mainstay.digests import sha256
+from mainstay.durable import keep_entries
 from mainstay.errors import Misconfigured, NotFound, Refused, Unavailable
 
 PSEUDONYM = "pseudonym"
@@ -194,15 +195,7 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        _keep_entries(path.parent)
-
-
-def _keep_entries(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        keep_entries(path.parent)
 
 
 @contextmanager
