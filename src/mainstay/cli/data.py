@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mainstay.cli import show, versions
+from mainstay.cli import show, suites, versions
 from mainstay.cli.door import (
     AsJson,
     Source,
@@ -31,6 +31,8 @@ from mainstay.settings import read_settings
 app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze them, look at what was frozen.")
 for command in (versions.log, versions.diff, versions.tag, versions.checkout, versions.quarantine):
     app.command()(command)
+app.command("export-gx")(suites.export_gx)
+app.command("import-gx")(suites.import_gx)
 
 
 @app.command()

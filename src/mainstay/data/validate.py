@@ -75,7 +75,7 @@ def validate(
         *(_kept(promise, table, tolerated) for promise in made),
         _duplicates(good),
         _quarantined(int(bad.sum()), rows, tolerated),
-        *(outlier_checks(good, use_case) if good.num_columns else ()),
+        *outlier_checks(columns, use_case),
         *(unit_checks(columns, use_case, *parent) if parent is not None else ()),
         *([] if age is None else [age]),
         *(_classes(good, use_case) if use_case.label.column in columns else ()),
