@@ -18,6 +18,8 @@ class NoCondition(Exception):
 def broken(rule: Expression | Node, columns: Mapping[str, Promised]) -> str:
     """The rows of which a rule is definitely false. NoCondition for what pandas has no word for."""
     tree = rule.tree if isinstance(rule, Expression) else rule
+    if isinstance(rule, Expression) and not rule.columns:
+        raise NoCondition("what is about no column")
     return _Writer(columns).false(tree)
 
 
