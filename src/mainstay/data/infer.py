@@ -47,17 +47,17 @@ def render(name: str, source: str, table: pa.Table, target: str, delimiter: str 
         f"# Proposed from {table.num_rows:,} rows. Read it, correct it, then: mainstay release",
         "schema: 1",
         f"name: {name}",
-        f"source: {_inline(source)}",
-        f"entity: {_inline(entity)}" if entity else "# entity: the column that names whom a row is about",
-        *([f"# event_time: {_inline({'column': times[0]})}   # if rows were so at that time"] if times else ()),
-        f"label: {_inline({'column': target, 'positive': positive, 'absent_means': absent})}",
+        f"source: {inline(source)}",
+        f"entity: {inline(entity)}" if entity else "# entity: the column that names whom a row is about",
+        *([f"# event_time: {inline({'column': times[0]})}   # if rows were so at that time"] if times else ()),
+        f"label: {inline({'column': target, 'positive': positive, 'absent_means': absent})}",
         "",
         "contract:",
-        f"  rows: {_inline({'at_least': max(1, table.num_rows // 2), 'bad_share_at_most': 0.01})}",
-        *([f"  delimiter: {_inline(delimiter)}"] if delimiter else ()),
+        f"  rows: {inline({'at_least': max(1, table.num_rows // 2), 'bad_share_at_most': 0.01})}",
+        *([f"  delimiter: {inline(delimiter)}"] if delimiter else ()),
         "  columns:",
-        *(f"    {_inline(column)}: {_column(made, leaks.get(column))}" for column, made in proposals.items()),
-        *(f"    # {_inline(column[:LONGEST_NAME])} is left out: {why}" for column, why in left_out(table).items()),
+        *(f"    {inline(column)}: {_column(made, leaks.get(column))}" for column, made in proposals.items()),
+        *(f"    # {inline(column[:LONGEST_NAME])} is left out: {why}" for column, why in left_out(table).items()),
         "",
         *_recipe(table, proposals, target),
         "# profit: {offer_cost: 20, value_saved: 400, save_rate: 0.3}   # without it the threshold is chosen by F1",
@@ -78,7 +78,7 @@ def _recipe(table: pa.Table, proposals: Mapping[str, Proposal], target: str) -> 
     folds = 5 if min(counts) >= 25 else 3 if min(counts) >= 10 else 2
     recipe = {"objective": "log_loss", "estimators": ["logistic", "lightgbm"], "trials": trials, "folds": folds}
     said = "   # a first look; 30 trials and more may find a little more" if trials < 30 else ""
-    return [f"recipe: {_inline({**recipe, 'holdout': 0.2, 'seed': 7})}{said}"]
+    return [f"recipe: {inline({**recipe, 'holdout': 0.2, 'seed': 7})}{said}"]
 
 
 def _protected(table: pa.Table, proposals: Mapping[str, Proposal], target: str) -> list[str]:
@@ -86,7 +86,7 @@ def _protected(table: pa.Table, proposals: Mapping[str, Proposal], target: str) 
     found = [name for name in proposals if name != target and protected(name)]
     few = [name for name in found if _comparable(table[name], proposals[name])]
     lines = [
-        f"protected: {_inline(few)}   # likely; their groups are compared, and nothing is blocked until you say so"
+        f"protected: {inline(few)}   # likely; their groups are compared, and nothing is blocked until you say so"
         if few
         else "# protected: []   # columns to compare groups by"
     ]
@@ -124,7 +124,7 @@ def _leaks(table: pa.Table, proposals: Mapping[str, Proposal], target: str, posi
 
 def _column(made: Proposal, why: str | None = None) -> str:
     notes = [*([made.note] if made.note else ()), *([f"a leak? {why}"] if why else ())]
-    return _inline(made.body) + (f"   # {'; '.join(notes)}" if notes else "")
+    return inline(made.body) + (f"   # {'; '.join(notes)}" if notes else "")
 
 
 def _one_line(text: str) -> str:
@@ -143,7 +143,8 @@ _Dumper.add_representer(
 )
 
 
-def _inline(value: object) -> str:
+def inline(value: object) -> str:
+    """A value as YAML on one line."""
     text: str = yaml.dump(
         value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
     )

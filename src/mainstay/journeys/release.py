@@ -6,7 +6,6 @@ command line or an orchestrator. Nothing is registered before it has passed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from mainstay.data.freeze import freeze, open_dataset, quarantine
 from mainstay.data.mask import needs_key
 from mainstay.data.source import read
 from mainstay.data.split import split
-from mainstay.data.validate import Validated, validate
+from mainstay.data.validate import validate
 from mainstay.digests import digest, new_id, short
 from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.checked import last_rows
 from mainstay.journeys.contest import contest_of
 from mainstay.journeys.recorded import dataset_named, recorded, settle
 from mainstay.ledger.facts import Entry
@@ -113,17 +113,11 @@ def release(
     tell(far.version)
 
 
-def check_rows(use_case: UseCase, asked: Asked, now: datetime, far: Release | None = None) -> Validated:
-    """Read the source and hold it to its contract at a time: nothing in it may be later. Nothing is kept."""
-    rows = read(use_case.source, use_case, asked.folder)
-    if far is not None:
-        far.stage = "validate"
-    return validate(rows, use_case, now)
-
-
 def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
     """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
-    checked = check_rows(use_case, asked, platform.settings.clock(), far)
+    rows = read(use_case.source, use_case, asked.folder)
+    far.stage = "validate"
+    checked = validate(rows, use_case, platform.settings.clock(), last_rows(platform, use_case, tell))
     far.verdict = checked.verdict
     tell(checked.verdict)
     make_keys(platform, tell)
