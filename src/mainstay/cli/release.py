@@ -24,10 +24,11 @@ from mainstay.digests import short
 from mainstay.errors import Refused
 from mainstay.journeys import release as journey
 from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
+from mainstay.quality.remedy import to_pass
 from mainstay.records import encode
 from mainstay.registry.shelf import champion
 from mainstay.training.tune import Trial
-from mainstay.verdicts import Verdict
+from mainstay.verdicts import Outcome, Verdict
 
 Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, the start of one, or a tag.")]
 Frozen = Annotated[
@@ -124,7 +125,11 @@ def release(
         )
         show.line(f"PASS: {far.version.use_case}@{far.version.version} {state}")
     else:
-        show.line(f"{far.outcome}: stopped at {far.stage}. {far.verdict.reason if far.verdict else ''}")
+        stop = f"{far.outcome}: stopped at {far.stage}"
+        if far.verdict is None:
+            show.line(f"{stop}.")
+        else:
+            show.verdict_end(stop, far.verdict)
     return verdict_code(far.outcome)
 
 
@@ -142,6 +147,7 @@ def release_json(far: journey.Release) -> dict[str, Any]:
         "outcome": str(far.outcome),
         "stopped_at": far.stage if far.version is None else None,
         "checks": made.get("checks"),
+        "to_pass": to_pass(far.verdict) if far.verdict else None,
         "cross_validated": _with_profit(candidate.get("cross_validated")),
         "holdout": _with_profit(candidate.get("holdout")),
         "error": None,
@@ -190,10 +196,13 @@ def gate(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJ
     asked = because(asked, why, f"judged {short(candidate)}")
     verdict = journey.gate(open_platform(), use_case, candidate, asked)
     if as_json:
-        show_json(encode(verdict))
+        show_json({**encode(verdict), "to_pass": to_pass(verdict)})
     else:
         show.verdict_table(verdict)
-        show.line(f"{verdict.outcome}: {verdict.reason}")
+        if verdict.outcome is Outcome.PASS:
+            show.line(f"{verdict.outcome}: {verdict.reason}")
+        else:
+            show.verdict_end(f"{verdict.outcome}", verdict)
     return verdict_code(verdict.outcome)
 
 
