@@ -22,7 +22,9 @@ from mainstay.cli.door import (
 from mainstay.data.shown import shown
 from mainstay.digests import short
 from mainstay.errors import Refused
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
+from mainstay.journeys import train as training
 from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
 from mainstay.quality.remedy import to_pass
 from mainstay.records import encode
@@ -97,7 +99,7 @@ def release(
     why: Why = "",
 ) -> int:
     """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
-    far = journey.Release()
+    far = progress.Release()
     narrator: Narrator | None = None
     try:
         if source is not None and dataset is not None:
@@ -133,7 +135,7 @@ def release(
     return verdict_code(far.outcome)
 
 
-def release_json(far: journey.Release) -> dict[str, Any]:
+def release_json(far: progress.Release) -> dict[str, Any]:
     """How far a release got, always with all keys; null where it did not get. What ended it is for the door to add."""
     candidate = encode(far.candidate) if far.candidate else {}
     made = encode(far.verdict) if far.verdict else {}
@@ -181,8 +183,8 @@ def train(
     narrator = Narrator(use_case.recipe.trials, quiet=as_json)
     try:
         asked = because(asked, why, f"trained on {short(dataset)}")
-        far = journey.Release(use_case.name)
-        candidate = journey.train(open_platform(), use_case, dataset, asked, far, narrator)
+        far = progress.Release(use_case.name)
+        candidate = training.train(open_platform(), use_case, dataset, asked, far, narrator)
     finally:
         narrator.close()
     if as_json:
