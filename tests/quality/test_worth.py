@@ -5,12 +5,10 @@ import math
 import numpy as np
 
 from mainstay.measures.money import Offer, expected_profit
-from mainstay.nouns import Estimate
 from mainstay.quality.latency import CALLS, single_row_latency
-from mainstay.quality.remedy import told_remedy
 from mainstay.quality.worth import profit_checks
 from mainstay.usecase_gates import Gate
-from mainstay.verdicts import Limit, Outcome, check
+from mainstay.verdicts import Outcome
 
 RANDOM = np.random.default_rng(2)
 TRUTH = 1 / (1 + np.exp(-RANDOM.normal(-1, 2, 3000)))
@@ -39,19 +37,6 @@ def test_a_model_that_acts_on_the_wrong_half_does_not() -> None:
 def test_a_threshold_that_is_no_number_proves_nothing() -> None:
     made = profit_checks(LABELS, TRUTH, math.nan, OFFER, GATE)
     assert {each.outcome for each in made} == {Outcome.INCONCLUSIVE}
-
-
-def test_a_remedy_is_a_limit_that_the_same_interval_would_pass() -> None:
-    found = Estimate(0.2415, 0.1589, 0.3242, 1500)
-    made = told_remedy(check("skill", found, Limit(at_least=0.2)))
-    assert made.reason.endswith("to pass it takes a limit of at least 0.158 at level 0.95, or more rows")
-    assert check("skill", found, Limit(at_least=0.158)).outcome is Outcome.PASS
-    failed = told_remedy(check("log_loss", found, Limit(at_most=0.1)))
-    assert failed.reason.endswith("a limit of at most 0.325 at level 0.95, or a better candidate")
-    passed = check("skill", found, Limit(at_least=0.1))
-    assert told_remedy(passed) == passed
-    for machinery in (check("parity", found, Limit(at_most=0)), check("skill", None, Limit(at_least=0))):
-        assert told_remedy(machinery) == machinery
 
 
 def test_latency_is_in_microseconds_with_an_interval() -> None:

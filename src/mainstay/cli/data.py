@@ -20,6 +20,7 @@ from mainstay.cli.door import (
 )
 from mainstay.data.fetch import fetch, named
 from mainstay.data.shown import shown
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.checked import check_rows, last_rows
 from mainstay.journeys.recorded import dataset_named
@@ -55,7 +56,7 @@ def freeze(use_case_file: UseCaseFile = None, source: Source = None, as_json: As
     """Validate the source and keep its good rows as a dataset version; prints its id."""
     use_case, asked = open_use_case(use_case_file, source)
     asked = because(asked, why, f"frozen from {shown(use_case.source)}")
-    far = journey.Release(use_case.name)
+    far = progress.Release(use_case.name)
     platform = open_platform()
     dataset = journey.ingest(platform, use_case, asked, far, lambda noun: say(noun) if isinstance(noun, str) else None)
     outcome = far.verdict.outcome if far.verdict else far.outcome

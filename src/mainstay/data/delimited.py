@@ -16,6 +16,8 @@ from mainstay.errors import Refused
 
 COMMA: Final = ","
 TAB: Final = "\t"
+USUAL: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
+"""What separates values, by the ending of a text's name, where nobody says otherwise."""
 _NAMES: Final = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "bars (|)"}
 _MAGIC: Final = {b"PK\x03\x04": "an Excel workbook or a zip", b"\x1f\x8b": "compressed (gzip)", b"PAR1": "Parquet"}
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
