@@ -247,6 +247,19 @@ def plain(
     return made
 
 
+def few(n: int, positives: int) -> Callable[[Path], str]:
+    """n rows, the first few of them positive."""
+
+    def made(at: Path) -> str:
+        rows = truth(n, n)
+        first = np.arange(n) < positives
+        columns: Columns = {"x": np.round(rows.first, 2).tolist(), "w": rows.word, "target": told(first, "yes", "no")}
+        write(at / "few.csv", columns)
+        return "target"
+
+    return made
+
+
 PASSING: dict[str, Callable[[Path], str]] = {
     "odd names": odd_names,
     "decimal commas": german,
@@ -267,6 +280,14 @@ LEAKS: dict[str, tuple[Callable[[Path], str], str]] = {
 SMALL: dict[str, Callable[[Path], str]] = {
     "three hundred": plain(300, 14, "small.csv", share=0.2),
     "sixty": plain(60, 15, "tiny.csv"),
+}
+TINY: dict[str, Callable[[Path], str]] = {
+    "three rows": few(3, 1),
+    "ten rows, one of a class": few(10, 1),
+    "twenty rows, one of a class": few(20, 19),
+    "two positives": few(200, 2),
+    "three positives": few(1000, 3),
+    "two negatives": few(100, 98),
 }
 
 
@@ -323,6 +344,27 @@ def test_too_few_rows_are_inconclusive_and_say_how_many_would_do(
     [skill] = (each for each in body["checks"] if each["name"] == "skill")
     assert skill["rows_needed"] > skill["estimate"]["rows"]
     assert f"{skill['rows_needed']:,} rows" in skill["reason"]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_too_few_of_a_class_to_begin_are_inconclusive_and_say_how_many_would_do(
+    name: str, strange: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, body = released(capsys, strange, TINY[name])
+    assert (code, body["outcome"], body["stopped_at"], body["run"]) == (1, "INCONCLUSIVE", "train", None)
+    short = [each for each in body["checks"] if each["outcome"] == "INCONCLUSIVE"]
+    assert short
+    for each in short:
+        assert f"about {each['rows_needed']:,} rows like these would be enough to tell" in each["reason"]
+
+
+def test_the_step_alone_says_so_too(strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, body = released(capsys, strange, TINY["two positives"])
+    assert code == 1
+    assert main(["train", "--dataset", body["dataset"]]) == 1
+    assert "INCONCLUSIVE: the holdout has" in capsys.readouterr().out
+    assert main(["train", "--dataset", body["dataset"], "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == "INCONCLUSIVE"
 
 
 def test_what_was_inferred_is_what_people_would_say(tmp_path: Path) -> None:

@@ -10,16 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mainstay.data.freeze import freeze, open_dataset, quarantine
+from mainstay.data.freeze import freeze, quarantine
 from mainstay.data.mask import needs_key
 from mainstay.data.source import read
-from mainstay.data.split import split
 from mainstay.data.validate import Validated, validate
 from mainstay.digests import digest, new_id, short
 from mainstay.errors import MainstayError, NotFound, Refused
-from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.contest import contest_of
+from mainstay.journeys.parts import parts_of
 from mainstay.journeys.recorded import dataset_named, recorded, settle
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
@@ -47,6 +46,7 @@ from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import Parts
 from mainstay.scoring.scorer import Scorer
 from mainstay.training.artifacts import artifacts
+from mainstay.training.enough import enough
 from mainstay.training.examine import examine
 from mainstay.training.export import candidate as candidate_of
 from mainstay.training.export import exported_best, holdout_scores
@@ -92,13 +92,15 @@ def release(
     With `named` (an id, the start of one, or a tag) it begins at that dataset version, held out as it was frozen,
     instead of at the source: the same version under the same use case is the same candidate again.
     """
-    _tracker(platform)
+    Tracker(platform.settings.mlflow_url, platform.settings.clock)  # an address that cannot work is told now
     dataset = ingest(platform, use_case, asked, far, tell) if named is None else frozen(platform, use_case, named, far)
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
     far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
+    if candidate is None:
+        return
     far.stage = "gate"
     if identical(platform.ledger, use_case.name, candidate.id) is not None:
         judged = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
@@ -167,15 +169,25 @@ def make_keys(platform: Platform, tell: Tell) -> None:
         tell(f"made {made} in {platform.settings.keys}: keep a copy, it cannot be made again")
 
 
-def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell) -> Candidate:
-    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow."""
+def train(
+    platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell
+) -> Candidate | None:
+    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow.
+
+    None where it has too few rows to learn from or to judge by; the verdict then says how many would be enough.
+    """
     far.stage = "features"
     dataset = dataset_named(platform.ledger, use_case.name, named).body
     parts = parts_of(platform, use_case, dataset, tell)
     far.stage = "train"
+    sufficient = enough(parts, use_case, dataset.id)
+    if sufficient.outcome is not Outcome.PASS:
+        far.verdict = sufficient
+        tell(sufficient)
+        return None
     code = code_version(Path(__file__).parent)
     run = new_id(platform.settings.clock())
-    tracker = _tracker(platform)
+    tracker = Tracker(platform.settings.mlflow_url, platform.settings.clock)
     given: dict[str, Value] = {
         "recipe": use_case.recipe_digest,
         "trials": use_case.recipe.trials,
@@ -199,18 +211,6 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
     far.candidate = candidate
     tell(candidate)
     return candidate
-
-
-def _tracker(platform: Platform) -> Tracker:
-    return Tracker(platform.settings.mlflow_url, platform.settings.clock)
-
-
-def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tell: Tell) -> Parts:
-    """The training part and the holdout of a dataset version."""
-    frame, left = training_frame(open_dataset(dataset, platform.blobs), dataset, use_case)
-    if left.unripe or left.unlabelled:
-        tell(f"left out: {left}")
-    return split(frame, dataset, use_case)
 
 
 def _logging(tracked: TrackedRun, tell: Tell) -> Callable[[Trial], None]:
