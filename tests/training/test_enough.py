@@ -77,3 +77,10 @@ def test_nested_folds_need_rows_for_folds_within_folds(tiny_use_case: UseCase) -
     assert (
         enough(Parts(part(5, 97), part(5, 45)), folded(tiny_use_case, 3, nested=True), "ds_1").outcome is Outcome.PASS
     )
+
+
+def test_rows_that_cannot_be_parted_are_told_so(tiny_use_case: UseCase) -> None:
+    verdict = enough(Parts(part(600, 600), part(0, 0)), tiny_use_case, "ds_1")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert {made.rows_needed for made in verdict.checks} == {None}
+    assert "bring columns that tell rows apart, or name in `entity`" in verdict.reason

@@ -23,7 +23,8 @@ def enough(parts: Parts, use_case: UseCase, dataset: str) -> Verdict:
 
     Checks: `held_out_rows` of each class, which need LEAST_JUDGED; and `training_rows`, which need both classes in
     every fold (with `recipe.nested`, in folds within folds). `rows_needed` counts rows of the whole source: as many as
-    hold TELLING rows of the rarer class out, if the classes keep their shares. The verdict's subject is `dataset`.
+    hold TELLING rows of the rarer class out, if the classes keep their shares; None where there are as many already,
+    and the rows cannot be parted. The verdict's subject is `dataset`.
     """
     wanted, said = _wanted(parts, use_case)
     classes = (
@@ -34,8 +35,8 @@ def enough(parts: Parts, use_case: UseCase, dataset: str) -> Verdict:
     return Verdict(dataset, (*checks, _trained_on(parts.train, use_case, wanted, said)))
 
 
-def _wanted(parts: Parts, use_case: UseCase) -> tuple[int, str]:
-    """How many rows of the source would do, and that in words."""
+def _wanted(parts: Parts, use_case: UseCase) -> tuple[int | None, str]:
+    """How many rows of the source would do, and that in words; None where there are as many, and all alike."""
     both = np.concatenate([parts.train.labels, parts.holdout.labels])
     positives = int(np.count_nonzero(both))
     negatives = len(both) - positives
@@ -43,12 +44,17 @@ def _wanted(parts: Parts, use_case: UseCase) -> tuple[int, str]:
     positive = use_case.label.positive
     rarer = positive if positives <= negatives else next(each for each in use_case.classes if each != positive)
     of_class = math.ceil(TELLING / use_case.recipe.holdout)
-    wanted = max(len(both) + 1, math.ceil(of_class * len(both) / max(fewer, 1)))
+    if fewer >= of_class:
+        return None, (
+            "rows that are alike, or of one entity, are held out together, and nearly all of these are: bring columns "
+            "that tell rows apart, or name in `entity` whom they are about"
+        )
+    wanted = math.ceil(of_class * len(both) / max(fewer, 1))
     there = f"{of_class:,} of them `{rarer}`, of which there are {fewer:,}"
     return wanted, f"about {wanted:,} rows like these would be enough to tell, {there}"
 
 
-def _held_out(name: str, found: int, rows: int, wanted: int, said: str) -> Check:
+def _held_out(name: str, found: int, rows: int, wanted: int | None, said: str) -> Check:
     there = f"the holdout has {rows:,} rows, {found:,} of them `{name}`"
     met = found >= LEAST_JUDGED
     reason = there if met else f"{there}, and nothing can be judged by fewer than {LEAST_JUDGED}: {said}"
@@ -63,7 +69,7 @@ def _held_out(name: str, found: int, rows: int, wanted: int, said: str) -> Check
     )
 
 
-def _trained_on(train: Frame, use_case: UseCase, wanted: int, said: str) -> Check:
+def _trained_on(train: Frame, use_case: UseCase, wanted: int | None, said: str) -> Check:
     recipe = use_case.recipe
     try:
         for learnt, _ in folds(train, recipe.folds, recipe.seed):
