@@ -103,7 +103,7 @@ def test_numbers_at_the_ends_of_what_a_tensor_holds_are_answered_alike(name: str
     tensor, labels = rows()
     model = fitted(name, smaller(name), 7, tensor, labels)
     random = np.random.default_rng(5)
-    for size in (1e-45, 1e-20, 1e7, 1e20, 1e30, np.finfo(np.float32).max):
+    for size in (1e-45, 1e-20, 1e7, 1e20, 1e30, float(np.finfo(np.float32).max)):
         ends = (random.choice([-size, size], (200, 3))).astype(np.float32)
         with np.errstate(invalid="ignore"):  # scikit-learn adds them up, to see whether all are finite
             assert apart(model, ends) < 1e-5
