@@ -104,6 +104,7 @@ def test_a_verdict_against_a_champion_of_yesterday_registers_nothing(
         dataset = journey.ingest(released, use_case, asked(released), far, heard.append)
         assert dataset is not None
         candidate = train(released, use_case, dataset.id, asked(released), far, heard.append)
+        assert candidate is not None
         journey.gate(released, use_case, candidate.id, asked(released))
         made.append((use_case, candidate))
     (use_case, first), (_, second) = made

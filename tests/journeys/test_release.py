@@ -274,6 +274,7 @@ def test_what_is_trained_is_gated_and_registered_without_mlflow(
     dataset = journey.ingest(home, shop, asked(home), far, heard.append)
     assert dataset is not None
     candidate = train(home, shop, dataset.id, asked(home), far, heard.append)
+    assert candidate is not None
     down = with_mlflow_down(home)
     assert journey.gate(down, shop, candidate.id, asked(down)).outcome is Outcome.PASS
     version = journey.register(down, shop, candidate.id, asked(down), heard.append)
@@ -321,6 +322,7 @@ def test_step_by_step_by_short_ids_is_the_same_candidate(
     dataset = journey.ingest(home, shop, asked(home), far, heard.append)
     assert dataset is not None
     candidate = train(home, shop, dataset.id[:9], asked(home), far, heard.append)
+    assert candidate is not None
     assert first_release[1].candidate is not None
     assert candidate.id == first_release[1].candidate.id
     with pytest.raises(Refused, match="it was not judged yet; `mainstay gate` judges it"):

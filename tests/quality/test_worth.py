@@ -5,10 +5,13 @@ import math
 import numpy as np
 
 from mainstay.measures.money import Offer, expected_profit
+from mainstay.measures.rates import exact
+from mainstay.nouns import Estimate
 from mainstay.quality.latency import CALLS, single_row_latency
+from mainstay.quality.remedy import told_in_all
 from mainstay.quality.worth import profit_checks
 from mainstay.usecase_gates import Gate
-from mainstay.verdicts import Outcome
+from mainstay.verdicts import Limit, Outcome, check
 
 RANDOM = np.random.default_rng(2)
 TRUTH = 1 / (1 + np.exp(-RANDOM.normal(-1, 2, 3000)))
@@ -53,3 +56,12 @@ def test_latency_is_in_microseconds_with_an_interval() -> None:
     found = single_row_latency(slow, {"age": np.arange(50.0)}, lambda: slow.now)  # type: ignore[arg-type]  # behaves as one
     assert math.isclose(found.value, 0.95 * CALLS, rel_tol=1e-6)
     assert found.low < found.value < found.high <= CALLS + 1
+
+
+def test_held_out_rows_that_lack_are_told_in_rows_of_the_source() -> None:
+    found = Estimate(0.2, 0.05, 0.35, 300, method="delta")
+    made = check("skill", found, Limit(at_least=0.1))
+    assert made.rows_needed == 676
+    assert told_in_all(made, 1500).reason.endswith("that is about 3,380 rows in all, with those to train on")
+    for settled in (check("skill", found, Limit(at_least=0.01)), check("size", exact(5.0, 1), Limit(at_most=1))):
+        assert told_in_all(settled, 1500) == settled

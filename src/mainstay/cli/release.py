@@ -187,6 +187,12 @@ def train(
         candidate = training.train(open_platform(), use_case, dataset, asked, far, narrator)
     finally:
         narrator.close()
+    if candidate is None and far.verdict is not None:
+        if as_json:
+            show_json(encode(far.verdict))
+        else:
+            show.line(f"{far.verdict.outcome}: {far.verdict.reason}")
+        return verdict_code(far.verdict.outcome)
     if as_json:
         show_json(encode(candidate))
     return 0

@@ -16,9 +16,10 @@ from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import last_rows
 from mainstay.journeys.contest import contest_of
+from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle
-from mainstay.journeys.train import parts_of, tracker_of, train
+from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
 from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run
@@ -45,13 +46,15 @@ def release(
     With `named` (an id, the start of one, or a tag) it begins at that dataset version, held out as it was frozen,
     instead of at the source: the same version under the same use case is the same candidate again.
     """
-    tracker_of(platform)
+    tracker_of(platform)  # an address that cannot work is told now
     dataset = ingest(platform, use_case, asked, far, tell) if named is None else frozen(platform, use_case, named, far)
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
     far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
+    if candidate is None:
+        return
     far.stage = "gate"
     if identical(platform.ledger, use_case.name, candidate.id) is not None:
         judged = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mainstay.data.freeze import open_dataset
-from mainstay.data.split import split
 from mainstay.digests import new_id
-from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, settle
 from mainstay.ledger.facts import Entry
@@ -22,6 +20,7 @@ from mainstay.registry.shelf import store_candidate
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import Parts
 from mainstay.training.artifacts import artifacts
+from mainstay.training.enough import enough
 from mainstay.training.examine import examine
 from mainstay.training.export import candidate as candidate_of
 from mainstay.training.export import exported_best, holdout_scores
@@ -31,15 +30,26 @@ from mainstay.training.nested import NESTED, nested
 from mainstay.training.track import TrackedRun, Tracker, code_version
 from mainstay.training.tune import Best, Trial, search
 from mainstay.usecase import UseCase
+from mainstay.verdicts import Outcome
 from mainstay.wiring import Platform
 
 
-def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell) -> Candidate:
-    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow."""
+def train(
+    platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell
+) -> Candidate | None:
+    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow.
+
+    None where it has too few rows to learn from or to judge by; the verdict then says how many would be enough.
+    """
     far.stage = "features"
     dataset = dataset_named(platform.ledger, use_case.name, named).body
     parts = parts_of(platform, use_case, dataset, tell)
     far.stage = "train"
+    sufficient = enough(parts, use_case, dataset.id)
+    if sufficient.outcome is not Outcome.PASS:
+        far.verdict = sufficient
+        tell(sufficient)
+        return None
     code = code_version(Path(__file__).parent)
     run = new_id(platform.settings.clock())
     tracker = tracker_of(platform)
@@ -70,14 +80,6 @@ def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: 
 
 def tracker_of(platform: Platform) -> Tracker:
     return Tracker(platform.settings.mlflow_url, platform.settings.clock)
-
-
-def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tell: Tell) -> Parts:
-    """The training part and the holdout of a dataset version."""
-    frame, left = training_frame(open_dataset(dataset, platform.blobs), dataset, use_case)
-    if left.unripe or left.unlabelled:
-        tell(f"left out: {left}")
-    return split(frame, dataset, use_case)
 
 
 def _logging(tracked: TrackedRun, tell: Tell) -> Callable[[Trial], None]:
