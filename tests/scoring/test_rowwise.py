@@ -89,13 +89,12 @@ texts = st.sampled_from(
 anything = st.one_of(
     numbers, texts, st.none(), st.booleans(), st.sampled_from(["true", "yes", "ja", "false", "e\u0301", [], {}])
 )
-rows = st.fixed_dictionaries(
-    {},
-    optional={
-        name: st.one_of(st.just(value), texts if KINDS[name] == "category" else numbers, anything)
-        for name, value in USUAL.items()
-    },
-).flatmap(lambda row: st.sampled_from([row, {**USUAL, **row}, {**USUAL, **row, "other": 1}]))
+changes = st.dictionaries(st.sampled_from(sorted(USUAL)), st.none(), min_size=1, max_size=3).flatmap(
+    lambda named: st.fixed_dictionaries(
+        {name: (texts if KINDS[name] == "category" else numbers) | st.none() | anything for name in named}
+    )
+)
+rows = changes.flatmap(lambda row: st.sampled_from([row, {**USUAL, **row}, {**USUAL, **row}, {**row, "other": 1}]))
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +122,17 @@ def test_any_row_is_read_encoded_and_scored_as_a_column_of_one(
         assert made.probability == scored.probability[0]
         rule = scorer.bundle.decide
         assert (made.decision, made.risk) == (decision(rule, made.probability), risk(rule, made.probability))
+
+
+def test_every_expression_means_on_a_row_what_it_means_on_a_column(scorer: Scorer) -> None:
+    values = (None, 0.0, -0.0, 1.0, -1.0, 3.0, 2.5, 1e30, -1e38)
+    single = RowScorer(scorer)
+    made = [
+        [7.0, paid, wide, count, "1", None, "true", "Ulm"] for paid in values for wide in values for count in values
+    ]
+    columns = columns_of([dict(zip(KINDS, row, strict=True)) for row in made], INPUTS)
+    found = np.concatenate([single.encode(row).copy() for row in made])
+    assert np.array_equal(found, encode(ENCODER, columns), equal_nan=True)
 
 
 def test_a_row_leaves_nothing_behind_for_the_next(scorer: Scorer) -> None:
