@@ -48,6 +48,18 @@ class Live:
     def complete(self) -> bool:
         return len(self.arms) == len({arm.version for arm in self.split.arms})
 
+    @property
+    def incumbent(self) -> str:
+        """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
+
+        That is the one the rollout began with, whatever its share by now; one that stands by never is.
+        """
+        return next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
+
+    def listening(self, answered: str) -> tuple[str, ...]:
+        """The versions that listen to what `answered` answered."""
+        return tuple(arm.version for arm in self.split.arms if arm.listens and arm.version != answered)
+
     def assign(
         self, unit: str, *, now: datetime, entity: str | None = None, features: Features = MappingProxyType({})
     ) -> Assignment:
