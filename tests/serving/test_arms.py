@@ -9,54 +9,13 @@ import pytest
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Arm, Split
 from mainstay.scoring.bundle import Bundle
-from mainstay.serving.arms import Arms, answers_with
+from mainstay.serving.arms import Arms
 from mainstay.usecase import Serving
 
 if TYPE_CHECKING:
     from tests.serving.conftest import World
 
 UNITS = [f"customer-{n}" for n in range(2000)]
-
-
-def split(*arms: Arm, salt: str = "tiny") -> Split:
-    return Split(1, salt, arms, "default")
-
-
-def challenged(share: float, salt: str = "tiny") -> list[str]:
-    arms = split(Arm("1.0.0", 1 - share), Arm("1.1.0", share), salt=salt)
-    return [unit for unit in UNITS if answers_with(arms, unit) == "1.1.0"]
-
-
-def test_one_arm_answers_everybody() -> None:
-    alone = split(Arm("1.0.0", 1.0), Arm("1.1.0", standby=True), Arm("1.2.0", listens=True))
-    assert {answers_with(alone, unit) for unit in UNITS} == {"1.0.0"}
-
-
-def test_raising_a_share_moves_nobody_back() -> None:
-    before: set[str] = set()
-    for share in (0.05, 0.3, 0.5, 0.7, 1.0):
-        now = set(challenged(share))
-        assert before <= now
-        assert len(now) == pytest.approx(share * len(UNITS), rel=0.2)
-        before = now
-
-
-def test_another_salt_chooses_others() -> None:
-    assert challenged(0.3) != challenged(0.3, salt="other")
-    assert challenged(0.3) == challenged(0.3)
-
-
-def test_a_second_challenger_takes_nobody_from_the_first() -> None:
-    both = split(Arm("1.0.0", 0.5), Arm("1.1.0", 0.3), Arm("1.2.0", 0.2))
-    assert [unit for unit in UNITS if answers_with(both, unit) == "1.1.0"] == challenged(0.3)
-
-
-def test_rounding_gives_nobody_to_an_arm_without_a_share() -> None:
-    thirds = split(Arm("1.0.0"), Arm("1.1.0", 1 - 1e-10), Arm("1.2.0", 0.0))
-    edge = dataclasses.replace(thirds.arms[1], share=1e-12)
-    nearly = dataclasses.replace(thirds)
-    object.__setattr__(nearly, "arms", (thirds.arms[0], edge))  # as if the shares had all but added up
-    assert answers_with(nearly, "anybody") == "1.1.0"
 
 
 def test_before_the_first_look_nothing_is_ready(world: "World") -> None:

@@ -4,12 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
-from mainstay.digests import unit_interval
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Split
+from mainstay.rollout.assign import Assigner, Assignment
+from mainstay.rollout.condition import Features
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
@@ -23,25 +26,6 @@ PATIENCE = 30.0
 log = logging.getLogger(__name__)
 
 
-def answers_with(split: Split, unit: str) -> str:
-    """The version that answers `unit`: the same one for as long as the split stands.
-
-    The first arm is the one being challenged. The others take the units that hash below their shares, one after the
-    other, so raising the share of the challenger gives it more units and takes none back from it.
-    """
-    first, *others = split.arms
-    challengers = [arm for arm in others if arm.share > 0]
-    if not challengers:
-        return first.version
-    place = unit_interval("assign", split.salt, unit)
-    edge = 0.0
-    for arm in challengers:
-        edge += arm.share
-        if place < edge:
-            return arm.version
-    return first.version if first.share > 0 else challengers[-1].version
-
-
 @dataclass(frozen=True, slots=True)
 class Live:
     """A split that is applied: its versions, loaded, believed and warm, and the policies of its configuration.
@@ -53,15 +37,38 @@ class Live:
     split: Split
     arms: Mapping[str, Scorer]
     policies: Serving
+    assigner: Assigner = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        inputs = self.arms[self.split.champion].bundle.encoder.inputs
+        kinds = {each.name: each.kind for each in inputs}
+        object.__setattr__(self, "assigner", Assigner(self.split, kinds, self.arms))
 
     @property
     def complete(self) -> bool:
         return len(self.arms) == len({arm.version for arm in self.split.arms})
 
+    @property
+    def incumbent(self) -> str:
+        """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
+
+        That is the one the rollout began with, whatever its share by now; one that stands by never is.
+        """
+        return next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
+
+    def listening(self, answered: str) -> tuple[str, ...]:
+        """The versions that listen to what `answered` answered."""
+        return tuple(arm.version for arm in self.split.arms if arm.listens and arm.version != answered)
+
+    def assign(
+        self, unit: str, *, now: datetime, entity: str | None = None, features: Features = MappingProxyType({})
+    ) -> Assignment:
+        """Who answers, as `Assigner.of`: its `version` is always among `arms`. `features` are those of the champion."""
+        return self.assigner.of(unit, now=now, entity=entity, features=features)
+
     def answers_with(self, unit: str) -> str:
-        """The version that answers `unit` here: the assigned one, else the champion."""
-        version = answers_with(self.split, unit)
-        return version if version in self.arms else self.split.champion
+        """The version that answers a unit whom no pin names."""
+        return self.assigner.by_hash(unit).version
 
 
 @dataclass(frozen=True, slots=True)
