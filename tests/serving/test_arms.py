@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
-from mainstay.nouns import Arm, Split
+from mainstay.nouns import Arm
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.arms import Arms
+from mainstay.serving.kept import Standing
 from mainstay.usecase import Serving
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def test_the_thread_that_follows_the_ledger_outlives_a_defect(world: "World") ->
     stop, looked = threading.Event(), threading.Event()
     calls: list[int] = []
 
-    def read() -> Split | None:
+    def read() -> Standing | None:
         calls.append(1)
         if len(calls) == 1:
             raise ZeroDivisionError
