@@ -23,7 +23,7 @@ from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, do
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
-from mainstay.serving.kept import Standing
+from mainstay.serving.kept import Kept, Standing
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.usecase_file import loads
@@ -53,6 +53,10 @@ class World:
     policies: dict[str, Serving | MainstayError] = field(default_factory=lambda: {"default": Serving()})
     loads: list[str] = field(default_factory=list)
     entity: Entity | None = None
+    key: tuple[str, bytes] | MainstayError = field(default_factory=lambda: NotFound("there is no such key"))
+    kept: Kept | None = None
+    reports: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    silent: MainstayError | None = None
 
     def goes_live(self, *arms: Arm, configuration: str = "default") -> Split:
         """Write the next split."""
@@ -61,7 +65,22 @@ class World:
         return self.split
 
     def arms(self) -> Arms:
-        return Arms(self.read_split, self.load_arm, self.read_policies)
+        return Arms(
+            self.read_split,
+            self.load_arm,
+            self.read_policies,
+            read_key=self.read_key,
+            kept=self.kept,
+            report=self.report,
+        )
+
+    def read_key(self) -> tuple[str, bytes]:
+        return _or_raise(self.key)
+
+    def report(self, split: int, warm: tuple[str, ...]) -> None:
+        if self.silent is not None:
+            raise self.silent
+        self.reports.append((split, warm))
 
     def read_split(self) -> Standing | None:
         split = _or_raise(self.split)
