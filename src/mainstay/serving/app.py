@@ -21,6 +21,7 @@ from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
+from mainstay.serving.info import add_info
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
 
@@ -50,6 +51,7 @@ def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_
     app.add_middleware(Witness)
     _add_predictions(app, arms, clock)
     _add_health(app, arms)
+    add_info(app, arms, use_case)
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus, in its text format")
     def read_metrics() -> Response:

@@ -9,20 +9,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from mainstay.digests import new_id
 from mainstay.ledger.kinds import SPLITS
-from mainstay.nouns import Split
+from mainstay.ledger.replicas import report, sign_off
+from mainstay.observed import Replica
 from mainstay.registry.live import configuration
+from mainstay.registry.manifest import Manifest
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.kept import Kept, Standing, since
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -39,19 +43,35 @@ DRAIN = 20
 
 def arms_of(opened: Platform, use_case: str) -> Arms:
     """The arms of a use case, as the ledger and the blobs of a platform tell them."""
+    replica = Replica(new_id(opened.settings.clock()), socket.gethostname(), use_case, 0, (), opened.settings.clock())
+    known: tuple[int, Standing] | None = None
 
-    def read_split() -> Split | None:
+    def read_split() -> Standing | None:
+        nonlocal known
         fact = opened.ledger.latest(use_case, SPLITS, use_case)
-        return None if fact is None else fact.body
+        if fact is None:
+            return None
+        if known is None or known[0] != fact.number:
+            history = opened.ledger.history(use_case, SPLITS, use_case)
+            known = history[-1].number, Standing(history[-1].body, since(history))
+        return known[1]
 
-    def load_arm(version: str) -> Bundle:
+    def load_arm(version: str) -> tuple[Manifest, Bundle]:
         # The trusted keys are read again for every arm: a key withdrawn meanwhile opens nothing.
-        return load(use_case, version, opened.blobs, opened.trusted())[1]
+        return load(use_case, version, opened.blobs, opened.trusted())
 
     def read_policies(digest: str) -> Serving:
         return configuration(digest, opened.blobs).serving
 
-    return Arms(read_split, load_arm, read_policies)
+    return Arms(
+        read_split,
+        load_arm,
+        read_policies,
+        read_key=opened.pseudonym_key,
+        kept=Kept(opened.settings.home / "serving" / f"{use_case}.json"),
+        report=lambda split, warm: report(opened.ledger, replace(replica, split=split, warm=warm)),
+        sign_off=lambda: sign_off(opened.ledger, use_case, replica.id),
+    )
 
 
 class Server(uvicorn.Server):
@@ -136,6 +156,7 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        arms.sign_off()
         opened.ledger.close()
 
 
