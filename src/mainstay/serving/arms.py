@@ -48,6 +48,13 @@ class Live:
     stored: Stored = as_given
     assigner: Assigner = field(init=False, repr=False, compare=False)
     rows: Mapping[str, ArmRows] = field(init=False, repr=False, compare=False)
+    incumbent: str = field(init=False, repr=False, compare=False)
+    """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
+
+    That is the one the rollout began with, whatever its share by now; one that stands by never is.
+    """
+    listens: bool = field(init=False, repr=False, compare=False)
+    """Whether any loaded arm listens."""
 
     def __post_init__(self) -> None:
         inputs = self.arms[self.split.champion].bundle.encoder.inputs
@@ -55,18 +62,13 @@ class Live:
         object.__setattr__(self, "assigner", Assigner(self.split, kinds, self.arms))
         rows = {version: ArmRows(version, scorer, self.policies) for version, scorer in self.arms.items()}
         object.__setattr__(self, "rows", rows)
+        first = next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
+        object.__setattr__(self, "incumbent", first)
+        object.__setattr__(self, "listens", any(arm.listens and arm.version in self.arms for arm in self.split.arms))
 
     @property
     def complete(self) -> bool:
         return len(self.arms) == len({arm.version for arm in self.split.arms})
-
-    @property
-    def incumbent(self) -> str:
-        """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
-
-        That is the one the rollout began with, whatever its share by now; one that stands by never is.
-        """
-        return next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
 
     def listening(self, answered: str) -> tuple[str, ...]:
         """The versions that listen to what `answered` answered."""

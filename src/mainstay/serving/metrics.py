@@ -13,7 +13,10 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NONE, SEVERAL = "none", "several"
 """The labels of a request that no route, or no version, answered; and of a batch that several versions did."""
 
-SECONDS_BOUNDS = (.0005, .001, .0015, .002, .003, .005, .0075, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)  # fmt: skip
+SECONDS_BOUNDS = (
+    *(.0005, .001, .0015, .002, .003, .005, .0075),
+    *(.01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+)  # fmt: skip
 PROBABILITY_BOUNDS = tuple(step / 20 for step in range(1, 21))
 
 # A second series for every one of ours, that several workers could not share anyway.

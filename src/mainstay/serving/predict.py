@@ -1,5 +1,6 @@
 """From the JSON of a request to its answer. Pure: what is live, the ids and the trace are given."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ LONGEST = 200
 """Characters of an entity or of a request id."""
 NAMED = 3
 """Unknown fields that a problem names, of however many there are: looking for what was meant takes time."""
+NOT_FINITE = "the model made no finite probability of this row"
 
 _LARGEST = int("9" * LONGEST)
 _ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
@@ -155,3 +157,21 @@ def _shortened(given: Mapping[str, Any], arm: ArmRows) -> Mapping[str, Any]:
     return dict.fromkeys(map(_named, unknown[:NAMED])) | {
         name: value for name, value in given.items() if name in arm.features
     }
+
+
+def answers(
+    live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str, now: datetime
+) -> list[Answer | Rejected]:
+    """What each request would be answered at a time, or why it would get none, in order. Nothing of it is kept."""
+    made: list[Answer | Rejected] = []
+    for each, prediction_id in zip(given, ids, strict=True):
+        try:
+            question = Question(live, read_request(each, prediction_id, live.stored), now)
+        except Rejected as rejected:
+            made.append(rejected)
+            continue
+        version = question.assignment.version
+        scored = live.rows[version].score(question.values(version))
+        found = math.isfinite(scored.probability)
+        made.append(question.answer(version, scored, trace_id) if found else Rejected(500, NOT_FINITE))
+    return made

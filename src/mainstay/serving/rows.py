@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mainstay.digests import digest
 from mainstay.nouns import Value
 from mainstay.records import encode
+from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.rowwise import RowReader, RowScorer, ScoredRow
-from mainstay.scoring.scorer import Scorer
+from mainstay.scoring.scorer import Scored, Scorer
 from mainstay.usecase import Serving
 
 
@@ -43,6 +47,20 @@ class ArmRows:
         scored = row.score(values)
         self._idle.append(row)
         return scored
+
+    def tensor(self, values: Sequence[Value]) -> bytes:
+        """The tensor of a row that this arm's reader read, as little-endian float32."""
+        return RowScorer(self.scorer).encode(values).astype("<f4").tobytes()
+
+    def rows_of(self, scored: Scored) -> list[ScoredRow]:
+        """Rows that were scored together, one by one."""
+        rule = self.scorer.bundle.decide
+        numbers = zip(scored.scores.tolist(), scored.probability.tolist(), strict=True)
+        return [ScoredRow(scores, each, decision(rule, each), risk(rule, each)) for scores, each in numbers]
+
+    def decisions(self, probability: NDArray[np.float64]) -> list[Value]:
+        """What is decided of each row, None where its probability is not finite."""
+        return [decision(self.scorer.bundle.decide, each) for each in probability.tolist()]
 
     def said(
         self, prediction_id: str, entity: str | int | None, scored: ScoredRow, flags: Sequence[str], trace_id: str
