@@ -14,8 +14,10 @@ from mainstay.errors import Refused
 T = TypeVar("T")
 Body = Mapping[str, Any]
 
-SCHEMAS: dict[str, int] = {}
-UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {}
+SCHEMAS: dict[str, int] = {"SegmentHeader": 2}
+UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
+    ("SegmentHeader", 1): lambda body: {**body, "features": {}},
+}
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
