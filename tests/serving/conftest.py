@@ -2,7 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +175,48 @@ def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
     data = document(manifest_of(version, bundle, signer.key_id))
     for name, content in {**to_files(bundle), MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
         blobs.put(f"versions/tiny/{version}/{name}", content)
+
+
+@pytest.fixture(name="shelve")
+def _shelve() -> Callable[[str, Bundle, Blobs, Signer], None]:
+    """Puts a signed version on the shelf."""
+    return shelve
+
+
+START = """
+import sys
+from pathlib import Path
+from mainstay.serving.main import serve
+from mainstay.settings import Settings
+
+settings = Settings(home=Path(sys.argv[1]), ledger=sys.argv[3])
+serve(settings, "tiny", "127.0.0.1", 0, int(sys.argv[2]), True, lambda words: print(words, file=sys.stderr))
+"""
+
+
+@pytest.fixture
+def running() -> Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]:
+    """Runs the real server in a process of its own: the process, and the line that begins with its address.
+
+    It is ended with SIGTERM, and must then end well.
+    """
+
+    @contextmanager
+    def run(home: Path, workers: int = 1, ledger: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+        command = [sys.executable, "-c", START, str(home), str(workers), ledger]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert server.stdout is not None
+        try:
+            line = server.stdout.readline()
+            if not line:
+                pytest.fail(server.communicate()[1])
+            yield server, line
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, errors = server.communicate(timeout=15)
+        assert server.returncode == 0, errors
+
+    return run
 
 
 def manifest_of(version: str, bundle: Bundle, key_id: str, entity: Entity | None = None) -> Manifest:
