@@ -23,8 +23,8 @@ from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.main import listen, serve
-from mainstay.serving.worker import arms_of
 from mainstay.serving.tally import EVERY
+from mainstay.serving.worker import arms_of
 from mainstay.settings import Settings
 from mainstay.wiring import platform
 
