@@ -53,7 +53,9 @@ def live_files(
     """The files of a kind whose hour meets the window, live at a `seq` (now where there is none), in order of hours."""
     seen = [] if seq is None else [FILES.c.seq <= seq]
     removed = exists().where(_REMOVED, *([] if seq is None else [_GONE.c.seq <= seq]))
-    query = select(FILES).where(FILES.c.use_case == use_case, FILES.c.kind == kind, FILES.c.op == "add", ~removed, *seen)
+    query = select(FILES).where(
+        FILES.c.use_case == use_case, FILES.c.kind == kind, FILES.c.op == "add", ~removed, *seen
+    )
     if window is not None:
         query = query.where(FILES.c.hour > window.start - HOUR, FILES.c.hour < window.end)
     with ledger.database.reading() as connection:
@@ -131,6 +133,4 @@ def _write(connection: Connection, use_case: str, files: Sequence[ObservationFil
 
 
 def _file(row: Row[tuple[object, ...]]) -> ObservationFile:
-    return ObservationFile(
-        row.op, row.digest, row.kind, row.hour, row.rows, row.bytes, row.first_at, row.last_at
-    )
+    return ObservationFile(row.op, row.digest, row.kind, row.hour, row.rows, row.bytes, row.first_at, row.last_at)

@@ -53,9 +53,7 @@ def ship(stream: Stream, ledger: Ledger, blobs: Blobs, use_case: str, now: datet
     return done
 
 
-def _ship(
-    run: Run, ledger: Ledger, blobs: Blobs, use_case: str, now: datetime, done: Shipped, stream: Stream
-) -> None:
+def _ship(run: Run, ledger: Ledger, blobs: Blobs, use_case: str, now: datetime, done: Shipped, stream: Stream) -> None:
     files, lost = _files(run, blobs, use_case)
     size = sum(stop - start for start, stop in run.damaged)
     if lost:
@@ -92,9 +90,7 @@ def _files(run: Run, blobs: Blobs, use_case: str) -> tuple[list[ObservationFile]
     return files, lost
 
 
-def put_table(
-    blobs: Blobs, use_case: str, kind: str, hour: datetime, digest: str, rows: pa.Table
-) -> ObservationFile:
+def put_table(blobs: Blobs, use_case: str, kind: str, hour: datetime, digest: str, rows: pa.Table) -> ObservationFile:
     """Keep a table that is not empty as a blob; the delta that would add it."""
     data = parquet(rows)
     first, last = bounds(rows, kind)

@@ -18,6 +18,7 @@ from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.answering import Answering
 from mainstay.serving.arms import Arms, Live
+from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.info import add_info
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
@@ -32,12 +33,17 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    arms: Arms, use_case: str, answering: Answering, shared_metrics: Path | None = None, tally: Tally | None = None
+    arms: Arms,
+    use_case: str,
+    answering: Answering,
+    shared_metrics: Path | None = None,
+    feedback: Feedback | None = None,
+    tally: Tally | None = None,
 ) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
-    `tally` is what the hot route counted and Prometheus was not told yet. It starts nothing: whoever serves it keeps
-    the arms fresh and the log sealed.
+    There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
+    yet. It starts nothing: whoever serves it keeps the arms fresh and the log sealed.
     """
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
@@ -53,6 +59,8 @@ def create_app(
     _add_predictions(app, arms, answering)
     _add_health(app, arms)
     add_info(app, arms, use_case)
+    if feedback is not None:
+        add_feedback(app, arms, feedback)
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus, in its text format")
     async def read_metrics() -> Response:

@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from mainstay.digests import new_id
+from mainstay.ledger.feedback import note
 from mainstay.ledger.kinds import SPLITS
 from mainstay.ledger.replicas import report, sign_off
 from mainstay.observed import Replica
@@ -27,6 +28,7 @@ from mainstay.scoring.bundle import Bundle
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.feedback import Feedback
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
@@ -75,6 +77,16 @@ def arms_of(opened: Platform, use_case: str) -> Arms:
         kept=Kept(opened.settings.home / "serving" / f"{use_case}.json"),
         report=lambda split, warm: report(opened.ledger, replace(replica, split=split, warm=warm)),
         sign_off=lambda: sign_off(opened.ledger, use_case, replica.id),
+    )
+
+
+def feedback_of(opened: Platform, use_case: str, written: Log) -> Feedback:
+    """What takes feedback about a use case: into the log, and into the ledger's index of it."""
+    return Feedback(
+        written,
+        horizon=lambda digest: configuration(digest, opened.blobs).label.horizon,
+        note=lambda told, at: note(opened.ledger, use_case, told, at),
+        clock=opened.settings.clock,
     )
 
 
@@ -137,11 +149,10 @@ def serve_socket(
     say_on_stderr()
     opened = platform(settings)
     arms = arms_of(opened, use_case)
-    log = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
-    log.start()
-    answering = Answering(log, settings.clock)
+    written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
+    answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
-    app = create_app(arms, use_case, answering, shared_metrics, tally)
+    app = create_app(arms, use_case, answering, shared_metrics, feedback_of(opened, use_case, written), tally)
     config = uvicorn.Config(
         Hot(app, arms, answering, tally),
         loop="uvloop",
@@ -158,6 +169,7 @@ def serve_socket(
     stop, looked = threading.Event(), threading.Event()
     follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
     follower.start()
+    written.start()
     looked.wait(FIRST_LOOK)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
@@ -167,8 +179,8 @@ def serve_socket(
         stop.set()
         follower.join(FIRST_LOOK)
         answering.listeners.close(LEAVE)
-        log.close()
         arms.sign_off()
+        written.close()
         opened.ledger.close()
 
 
