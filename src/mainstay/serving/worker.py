@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.challenge import hanging
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
@@ -39,6 +41,8 @@ LEAVE = 0.5
 """Seconds in which busy connections hear, with an answer, that they end with it. Then those at rest are closed."""
 DRAIN = 20
 """Seconds that requests in flight are given to end; Kubernetes kills after 30."""
+
+log = logging.getLogger(__name__)
 
 
 def arms_of(opened: Platform, use_case: str) -> Arms:
@@ -158,6 +162,11 @@ def serve_socket(
         follower.join(FIRST_LOOK)
         arms.sign_off()
         opened.ledger.close()
+    if hanging():
+        log.warning("an arm still scores, and is left to itself")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _end_with(parent: Any, server: Server) -> None:
