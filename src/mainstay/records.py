@@ -16,9 +16,11 @@ Body = Mapping[str, Any]
 
 SCHEMAS: dict[str, int] = {
     "Manifest": 2,
+    "SegmentHeader": 2,
 }
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
     ("Manifest", 1): lambda body: {**body, "entity": None},
+    ("SegmentHeader", 1): lambda body: {**body, "features": {}},
 }
 
 

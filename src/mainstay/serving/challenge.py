@@ -18,7 +18,6 @@ from typing import Generic, TypeVar
 
 from mainstay.observed import Ending
 from mainstay.rollout.assign import Assignment
-from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
 from mainstay.serving.arms import Live
 
@@ -79,21 +78,21 @@ def hanging() -> bool:
 
 
 async def answer(
-    lanes: "Lanes", live: Live, assignment: Assignment, score: Callable[[Scorer], T], finite: Callable[[T], bool]
+    lanes: "Lanes", live: Live, assignment: Assignment, score: Callable[[str], T], finite: Callable[[T], bool]
 ) -> list[Attempt[T]]:
     """Every attempt to answer a request, in order. The last one answers if it is OK; else nobody does.
 
     The incumbent (`Live.incumbent`) is scored at once, on the event loop. Any other arm is a challenger: it is given
-    `serving.challenger_budget`, and where it fails the incumbent answers.
+    `serving.challenger_budget`, and where it fails the incumbent answers. `score` is told which version it is for.
     """
     version = assignment.version
     attempts = []
     if version != live.incumbent:
         budget = live.policies.challenger_budget.total_seconds()
-        attempts.append(await lanes.attempt(version, lambda: score(live.arms[version]), finite, budget))
+        attempts.append(await lanes.attempt(version, lambda: score(version), finite, budget))
         if attempts[0].ending is Ending.OK:
             return attempts
-    attempts.append(scored(live.incumbent, lambda: score(live.arms[live.incumbent]), finite))
+    attempts.append(scored(live.incumbent, lambda: score(live.incumbent), finite))
     return attempts
 
 
