@@ -42,8 +42,6 @@ LEAVE = 0.5
 DRAIN = 20
 """Seconds that requests in flight are given to end; Kubernetes kills after 30."""
 
-log = logging.getLogger(__name__)
-
 
 def arms_of(opened: Platform, use_case: str) -> Arms:
     """The arms of a use case, as the ledger and the blobs of a platform tell them."""
@@ -163,7 +161,7 @@ def serve_socket(
         arms.sign_off()
         opened.ledger.close()
     if hanging():
-        log.warning("an arm still scores, and is left to itself")
+        logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
