@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,13 +18,16 @@ from fastapi import FastAPI
 
 from mainstay.adapters.blobs import Blobs
 from mainstay.adapters.signing import Signer
-from mainstay.errors import MainstayError, NotFound
+from mainstay.errors import MainstayError, NotFound, Unavailable
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
+from mainstay.logged import encoded, observed
 from mainstay.nouns import Arm, Holdout, Split
+from mainstay.observed import SegmentHeader
 from mainstay.registry.live import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
+from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.kept import Kept, Standing
@@ -143,11 +146,47 @@ class Client:
         return self._runner.run(asked())
 
 
+@dataclass
+class Written:
+    """A log in memory. `full` is the error that it answers with while its disk is full."""
+
+    records: list[tuple[str, dict[str, Any], str, tuple[Any, ...]]] = field(default_factory=list)
+    full: Unavailable | None = None
+    lost: Unavailable | None = None
+
+    def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
+        _or_raise(self.full)
+        self.records.append((kind, dict(features or {}), contract, tuple(record)))
+
+    async def committed(self) -> None:
+        _or_raise(self.lost)
+
+    def observed(self) -> list[Any]:
+        """What was written, as a reader has it."""
+        return [
+            each
+            for kind, features, contract, record in self.records
+            for each in observed(SegmentHeader("tiny", kind, contract, "host", NOW, dict(features)), encoded(record))
+        ]
+
+
 @pytest.fixture
-def client(arms: Arms) -> Iterator[Client]:
+def written() -> Written:
+    """An empty log."""
+    return Written()
+
+
+@pytest.fixture
+def answering(written: Written) -> Answering:
+    """What answers, and writes to that log."""
+    return Answering(written, lambda: NOW)
+
+
+@pytest.fixture
+def client(arms: Arms, answering: Answering) -> Iterator[Client]:
     """A client of an app over those arms."""
     with asyncio.Runner() as runner:
-        yield Client(create_app(arms, "tiny", lambda: NOW), runner)
+        yield Client(create_app(arms, "tiny", answering), runner)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ What no thread is safe from is code that keeps the interpreter's lock; ONNX Runt
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -21,12 +22,16 @@ from mainstay.rollout.assign import Assignment
 from mainstay.serving import metrics
 from mainstay.serving.arms import Live
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 THREADS = 2
 """Threads of one version."""
 WAITING = 64
 """Requests that wait for them; more are late at once."""
+AGAIN = 10.0
+"""Seconds before the log is told again that a version raises."""
 IDLE = 60.0
 """Seconds after which a thread without work ends; the next request starts another."""
 
@@ -53,20 +58,21 @@ def scored(version: str, score: Callable[[], T], finite: Callable[[T], bool]) ->
         ending = Ending.OK if finite(made) else Ending.NOT_FINITE
     except Exception:  # noqa: BLE001
         # An arm is somebody's model: whatever it does wrong is counted against it, and must end nothing else.
+        _say(version, started)
         return Attempt(version, Ending.RAISED, (time.perf_counter() - started) * 1e6, None)
     return Attempt(version, ending, (time.perf_counter() - started) * 1e6, made)
 
 
-_scoring: set[int] = set()
+_SCORING: set[int] = set()
 
 
 def scored_aside(version: str, score: Callable[[], T], finite: Callable[[T], bool]) -> Attempt[T]:
     """As `scored`, on a thread that nobody can end: while it is at it, `hanging` says so."""
-    _scoring.add(threading.get_ident())
+    _SCORING.add(threading.get_ident())
     try:
         return scored(version, score, finite)
     finally:
-        _scoring.discard(threading.get_ident())
+        _SCORING.discard(threading.get_ident())
 
 
 def hanging() -> bool:
@@ -74,7 +80,17 @@ def hanging() -> bool:
 
     The interpreter's own end would meet the thread inside ONNX Runtime, and abort (exit code 134).
     """
-    return bool(_scoring)
+    return bool(_SCORING)
+
+
+def _say(version: str, now: float) -> None:
+    """Tell the log what a version raised, now and then: one that always raises must not fill a disk."""
+    if now - _SAID.get(version, -math.inf) >= AGAIN:
+        _SAID[version] = now
+        log.exception("%s raised while it scored; it is counted, and not told again for %g s", version, AGAIN)
+
+
+_SAID: dict[str, float] = {}
 
 
 async def answer(

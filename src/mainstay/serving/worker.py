@@ -25,10 +25,14 @@ from mainstay.registry.live import configuration
 from mainstay.registry.manifest import Manifest
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
+from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
 from mainstay.serving.challenge import hanging
+from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
+from mainstay.serving.log import Log
+from mainstay.serving.tally import Tally
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -135,9 +139,15 @@ def serve_socket(
     say_on_stderr()
     opened = platform(settings)
     arms = arms_of(opened, use_case)
-    app = create_app(arms, use_case, settings.clock, shared_metrics)
+    log = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
+    log.start()
+    answering = Answering(log, settings.clock)
+    tally = Tally(ROUTE)
+    app = create_app(arms, use_case, answering, shared_metrics, tally)
     config = uvicorn.Config(
-        app,
+        Hot(app, arms, answering, tally),
+        loop="uvloop",
+        http="httptools",
         lifespan="off",
         ws="none",
         log_config=None,
@@ -158,6 +168,8 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        answering.listeners.close(LEAVE)
+        log.close()
         arms.sign_off()
         opened.ledger.close()
     if hanging():
