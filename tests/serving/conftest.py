@@ -209,15 +209,15 @@ def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bund
     return opened.settings.home
 
 
-def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
+def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer, entity: Entity | None = None) -> None:
     """Put a signed version on the shelf."""
-    data = document(manifest_of(version, bundle, signer.key_id))
+    data = document(manifest_of(version, bundle, signer.key_id, entity))
     for name, content in {**to_files(bundle), MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
         blobs.put(f"versions/tiny/{version}/{name}", content)
 
 
 @pytest.fixture(name="shelve")
-def _shelve() -> Callable[[str, Bundle, Blobs, Signer], None]:
+def _shelve() -> Callable[..., None]:
     """Puts a signed version on the shelf."""
     return shelve
 

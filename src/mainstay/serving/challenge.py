@@ -63,6 +63,26 @@ def scored(version: str, score: Callable[[], T], finite: Callable[[T], bool]) ->
     return Attempt(version, ending, (time.perf_counter() - started) * 1e6, made)
 
 
+_SCORING: set[int] = set()
+
+
+def scored_aside(version: str, score: Callable[[], T], finite: Callable[[T], bool]) -> Attempt[T]:
+    """As `scored`, on a thread that nobody can end: while it is at it, `hanging` says so."""
+    _SCORING.add(threading.get_ident())
+    try:
+        return scored(version, score, finite)
+    finally:
+        _SCORING.discard(threading.get_ident())
+
+
+def hanging() -> bool:
+    """Whether an arm is being scored on a thread of its own. A process that ends meanwhile must leave at once.
+
+    The interpreter's own end would meet the thread inside ONNX Runtime, and abort (exit code 134).
+    """
+    return bool(_SCORING)
+
+
 def _say(version: str, now: float) -> None:
     """Tell the log what a version raised, now and then: one that always raises must not fill a disk."""
     if now - _SAID.get(version, -math.inf) >= AGAIN:
@@ -165,7 +185,7 @@ class _Job(Generic[T]):
         self.finished = math.inf
 
     def run(self) -> None:
-        self.found = scored(self.version, self.score, self.finite)
+        self.found = scored_aside(self.version, self.score, self.finite)
         self.finished = time.perf_counter()
         self.tell()
 

@@ -101,7 +101,10 @@ class Question:
     __slots__ = ("_read", "asked", "assignment", "live")
 
     def __init__(self, live: Live, asked: Asked, now: datetime) -> None:
-        """Rejected with 422 where the arm that is to answer cannot read the row, or its policies refuse it."""
+        """Rejected with 422 where neither the arm that is to answer nor the incumbent can read the row.
+
+        What a challenger alone refuses is the challenger's failure: the incumbent answers.
+        """
         self.live = live
         self.asked = asked
         self._read: dict[str, ReadRow] = {}
@@ -112,7 +115,7 @@ class Question:
             served = champion.served(self.row(champion.version).values)
             self.assignment = live.assign(asked.unit, now=now, entity=asked.stored, features=served)
         row = self.row(self.assignment.version)
-        if row.problems:
+        if row.problems and (self.assignment.version == live.incumbent or self.row(live.incumbent).problems):
             names = live.rows[self.assignment.version].features
             unknown = sum(name not in names for name in asked.features)
             raise Rejected(422, _summary(row.problems, unknown), row.problems)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from mainstay.scoring.bundle import Bundle
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.challenge import hanging
 from mainstay.serving.feedback import Feedback
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
@@ -182,6 +184,11 @@ def serve_socket(
         arms.sign_off()
         written.close()
         opened.ledger.close()
+    if hanging():
+        logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _end_with(parent: Any, server: Server) -> None:
