@@ -249,6 +249,15 @@ class Split:
         return max(self.arms, key=lambda arm: arm.share).version
 
 
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """A serving process that vanished without signing off, and that a person says will not come back as it was."""
+
+    replica: str
+    host: str
+    seen_at: Instant
+
+
 class Phase(StrEnum):
     RUNNING = "running"
     PROMOTED = "promoted"

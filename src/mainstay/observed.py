@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Base64Bytes
 
@@ -118,6 +119,15 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """How far a source of labels is complete: whatever was true before `complete_through` has been told."""
+
+    source: str
+    complete_through: Instant
+    known_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """A serving process as it last reported itself: its split and the versions it holds warm."""
 
@@ -145,10 +155,14 @@ class ObservationFile:
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """The first frame of a write-ahead segment: which records follow, under which contract."""
+    """The first frame of a write-ahead segment: which records follow, under which contract.
+
+    `features` are the kinds of the features by name, in the order in which the records hold their values.
+    """
 
     use_case: str
     kind: str
     contract: str
     host: str
     opened_at: Instant
+    features: Mapping[str, Literal["number", "category"]]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +21,10 @@ class Settings(BaseSettings):
     blobs: str = Field("", description="URL of the blob store; `blobs/` in the home by default")
     mlflow: str = Field("", description="MLflow tracking URI; `mlflow.db` in the home by default")
     signing: str = Field("", description="URL of the signing key; `keys/signing.key` in the home by default")
+    segments: str = Field("", description="URL of the write-ahead segments; `segments/` in the home by default")
+    fsync: Literal["off", "group"] = Field(
+        "off", description="`group`: answer once the log survives power loss too, not only the death of the process"
+    )
     now: Instant | None = Field(None, description="a simulated clock: the time it always is, for replays and tests")
 
     @property
@@ -37,6 +42,10 @@ class Settings(BaseSettings):
     @property
     def signing_url(self) -> str:
         return self.signing or (self.home.absolute() / "keys" / "signing.key").as_uri()
+
+    @property
+    def segments_url(self) -> str:
+        return self.segments or (self.home.absolute() / "segments").as_uri().replace("file:", "spool:", 1)
 
     @property
     def keys(self) -> Path:

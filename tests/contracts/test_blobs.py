@@ -62,6 +62,19 @@ def test_other_bytes_replace_what_was_there(blobs: Blobs) -> None:
     assert blobs.get("a") == b"2"
 
 
+def test_what_was_removed_is_gone_and_its_neighbours_stay(blobs: Blobs) -> None:
+    blobs.put("a/b", b"1")
+    blobs.put("a/c", b"2")
+    for _ in range(2):
+        blobs.remove("a/b")
+    blobs.remove("a")
+    blobs.remove("a/c/d")
+    assert blobs.names() == ["a/c"]
+    assert not blobs.exists("a/b")
+    blobs.put("a/b", b"3")
+    assert blobs.get("a/b") == b"3"
+
+
 def test_names_come_in_order_and_by_prefix(blobs: Blobs) -> None:
     for name in ("b/2", "b/10", "a", "b/c/1", "bb"):
         blobs.put(name, b"")
@@ -99,7 +112,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", [*HOSTILE, "x" * 201, "/".join(["x" * 100] * 10)])
 def test_a_name_that_leads_elsewhere_is_refused(blobs: Blobs, name: str) -> None:
-    for use in (lambda: blobs.put(name, b"1"), lambda: blobs.get(name), lambda: blobs.exists(name)):
+    for use in (
+        lambda: blobs.put(name, b"1"),
+        lambda: blobs.get(name),
+        lambda: blobs.exists(name),
+        lambda: blobs.remove(name),
+    ):
         with pytest.raises(Refused, match="no name for a blob"):
             use()
     assert blobs.names() == []

@@ -114,7 +114,7 @@ def test_one_use_cases_writer_does_not_hold_up_anothers(postgres: Server) -> Non
     address = postgres.fresh()
     with Ledger(address, patience=0.5) as ledger:
         wrote(ledger, Entry(JOBS, "j", job("j")))
-        with ledger._database.writing("churn"):
+        with ledger.database.writing("churn"):
             wrote(ledger, Entry(JOBS, "j", job("j")), use_case="fraud")
             with pytest.raises(Unavailable, match="lock timeout"):
                 wrote(ledger, Entry(JOBS, "k", job("k")))
@@ -133,7 +133,7 @@ def test_a_ledger_that_another_writer_holds_for_too_long_is_unavailable(tmp_path
     address = f"sqlite:///{tmp_path}/ledger.db"
     with Ledger(address) as holder, Ledger(address, patience=0.1) as ledger:
         wrote(holder, Entry(JOBS, "j", job("j")))
-        with holder._database.writing("churn"):
+        with holder.database.writing("churn"):
             assert ledger.latest("churn", JOBS, "j") is not None, "readers never wait"
             with pytest.raises(Unavailable, match="database is locked"):
                 wrote(ledger, Entry(JOBS, "k", job("k")))

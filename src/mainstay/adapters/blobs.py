@@ -41,6 +41,9 @@ class Blobs(Protocol):
     def exists(self, name: str) -> bool:
         """Whether something was put."""
 
+    def remove(self, name: str) -> None:
+        """Keep it no longer. Where nothing was put, nothing happens."""
+
     def names(self, prefix: str = "") -> list[str]:
         """The names that begin with `prefix`, in order; `prefix` need not end at a slash."""
 
@@ -84,6 +87,16 @@ class BlobDirectory:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return False
             return True
+
+    def remove(self, name: str) -> None:
+        path = self._path(name)
+        with self._world("removing", name), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            path.unlink()
+            keep_entries(path.parent)
+
+    def file(self, name: str) -> Path:
+        """Where a blob lies, for readers of files; whether one is there is for `exists` to say."""
+        return self._path(name)
 
     def names(self, prefix: str = "") -> list[str]:
         folder = prefix.rpartition("/")[0]
@@ -146,6 +159,10 @@ class Bucket:
         except NotFound:
             return False
         return True
+
+    def remove(self, name: str) -> None:
+        with self._world("removing", name), suppress(NotFound):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     def names(self, prefix: str = "") -> list[str]:
         folder = prefix.rpartition("/")[0]

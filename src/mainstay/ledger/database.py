@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Dialect,
@@ -35,6 +36,7 @@ from sqlalchemy import (
     literal,
     make_url,
     select,
+    type_coerce,
 )
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -44,7 +46,7 @@ from sqlalchemy.types import TypeEngine
 from mainstay.errors import Conflict, Misconfigured, Refused, Unavailable
 from mainstay.nouns import rfc3339
 
-TABLES = 1  # the version of the tables below, kept in the database beside them
+TABLES = 2  # the version of the tables below, kept in the database beside them
 SHAPES = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
@@ -85,6 +87,46 @@ FACTS = Table(
     sqlite_autoincrement=True,
 )
 Index("facts_in_order", FACTS.c.use_case, FACTS.c.seq)
+# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, and an
+# index of what was told in feedback.
+REPLICAS = Table(
+    "replicas",
+    METADATA,
+    Column("use_case", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("split", Integer, nullable=False),
+    Column("warm", Text, nullable=False),  # a JSON list of versions
+    Column("at", Time, nullable=False),  # by the database's clock, and no replica's own
+)
+FILES = Table(
+    "files",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True),
+    Column("use_case", Text, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hour", Time, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("first_at", Time, nullable=False),
+    Column("last_at", Time, nullable=False),
+    Column("at", Time, nullable=False),  # when this delta was written, by the database's clock
+    # What was added once is never added again, whoever tries: so a segment shipped twice is stored once.
+    UniqueConstraint("use_case", "kind", "hour", "digest", "op", name="files_once"),
+    sqlite_autoincrement=True,
+)
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("use_case", Text, primary_key=True),
+    Column("anchor", Text, primary_key=True),  # the digest of whom or what was told about
+    Column("value", Text, nullable=False),  # the digest of what was told last
+    Column("known_at", Time, nullable=False),
+)
+ADDED = {2: (REPLICAS, FILES, FEEDBACK)}
+"""The tables that each version brought to those of the version before."""
 
 GUARDS = {
     "sqlite": (
@@ -137,12 +179,16 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self, use_case: str) -> Iterator[Connection]:
-        """A transaction that is the only one to write about its use case; committed at the end, or nothing is."""
+    def writing(self, use_case: str | None) -> Iterator[Connection]:
+        """A transaction that is the only one to write about its use case; committed at the end, or nothing is.
+
+        None locks nothing in PostgreSQL: for rows that have one writer each, which need not wait for others.
+        """
         with self._world():
             self._prepare()
             with self._writers.begin() as connection:
-                self._lock(connection, use_case)
+                if use_case is not None:
+                    self._lock(connection, use_case)
                 yield connection
 
     @contextmanager
@@ -166,11 +212,13 @@ class Database:
                 Path(str(self._engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
             with self._engine.connect() as connection:
                 found = _version(connection)
-            if found is None:
+            if found is None or found < TABLES:
                 with self._writers.begin() as connection:
                     self._lock(connection, "")
                     found = _version(connection) or _made(connection)
-            if found != TABLES:
+                    if found < TABLES:
+                        found = _upgraded(connection, found)
+            if found > TABLES:
                 raise Refused(f"its tables are of version {found}, not {TABLES}: upgrade Mainstay", self.place)
             self._prepared = True
 
@@ -242,6 +290,21 @@ def _made(connection: Connection) -> int:
         connection.exec_driver_sql(statement)
     connection.execute(VERSION.insert().values(version=TABLES))
     return TABLES
+
+
+def _upgraded(connection: Connection, found: int) -> int:
+    """Add what later versions brought; whoever comes second, after waiting for the lock, finds it done."""
+    for version in range(found + 1, TABLES + 1):
+        METADATA.create_all(connection, tables=ADDED[version], checkfirst=False)
+    connection.execute(VERSION.update().values(version=TABLES))
+    return TABLES
+
+
+def clock(connection: Connection) -> ColumnElement[datetime]:
+    """The time by the clock of the database, as a term of a statement: one clock for every host."""
+    if connection.dialect.name == "sqlite":  # which counts no further than milliseconds
+        return type_coerce(func.strftime("%Y-%m-%dT%H:%M:%f000Z", "now"), Time)
+    return type_coerce(func.clock_timestamp(), Time)
 
 
 def _said(error: Exception) -> str:

@@ -63,12 +63,12 @@ class Ledger:
     """
 
     def __init__(self, url: str, patience: float = 10.0) -> None:
-        self._database = Database(url, patience)
+        self.database = Database(url, patience)  # of the tables beside the facts too: replicas, files
 
     @property
     def place(self) -> str:
         """The ledger's address as people may see it, without its password."""
-        return self._database.place
+        return self.database.place
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +78,7 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of every connection. A later call opens new ones."""
-        self._database.close()
+        self.database.close()
 
     def write(self, use_case: str, *entries: Entry[Any], at: datetime, actor: str, reason: str) -> list[Fact[Any]]:
         """Write every entry or none, in order, and return them as facts. No entries write nothing.
@@ -96,7 +96,7 @@ class Ledger:
         rows = [common | _row(entry) for entry in entries]
         if not rows:
             return []
-        with self._database.writing(use_case) as connection:
+        with self.database.writing(use_case) as connection:
             if moved := _moved(connection, use_case, entries):
                 raise Conflict(f"somebody else moved first, read it again: {'; '.join(moved)}", self.place)
             # One by one: only so do both databases promise the order of seq.
@@ -142,7 +142,7 @@ class Ledger:
         return sorted(row.use_case for row in self._read(select(FACTS.c.use_case).distinct()))
 
     def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return connection.execute(query).all()
 
 

@@ -7,6 +7,7 @@ from mainstay.nouns import (
     Alert,
     Candidate,
     DatasetVersion,
+    Dismissal,
     Incident,
     Job,
     Look,
@@ -41,6 +42,7 @@ ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
+DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -57,5 +59,6 @@ KINDS: dict[str, Kind[Any]] = {
         ALERTS,
         INCIDENTS,
         JOBS,
+        DISMISSALS,
     )
 }
