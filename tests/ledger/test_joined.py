@@ -198,7 +198,8 @@ def held_at(told: dict[str, Any]) -> datetime:
         last = [told["known_at"], *([end - timedelta(microseconds=1)] if end else [])]
         found: datetime = told["true_at"] or min(last)
         return found
-    return min(told["known_at"], told["true_at"] or end or told["known_at"])
+    state_at: datetime = min(told["known_at"], told["true_at"] or end or told["known_at"])
+    return state_at
 
 
 def holds(told: dict[str, Any], row: dict[str, Any]) -> bool:
@@ -249,19 +250,25 @@ def truth(row: dict[str, Any], labels: list[Any], feeds: list[Any], now: datetim
 days = st.integers(-4, 80).map(lambda quarter: quarter / 2)
 entities = st.sampled_from(["ada", "bob"])
 predictions_ = st.lists(
-    st.tuples(st.integers(0, 9).map(lambda half: half / 2), st.one_of(st.none(), entities)), max_size=5
+    st.tuples(st.integers(0, 9).map(lambda half: half / 2), st.one_of(st.none(), entities)), max_size=8
 ).map(lambda rows: [asked(f"p{n}", at, entity) for n, (at, entity) in enumerate(rows)])
+
+
+def about(name: str) -> dict[str, Any]:
+    return {"entity": name} if name in ("ada", "bob") else {"entity": None, "prediction_id": name}
+
+
 labels_ = st.lists(
     st.builds(
-        lambda value, known, about, true_at, as_of: label(
-            value, known, **({"entity": about} if about in ("ada", "bob") else {"entity": None, "prediction_id": about}),
-            true_at=true_at, as_of=as_of,
-        ),
-        st.sampled_from(["Yes", "No"]), days, st.sampled_from(["ada", "bob", "p0", "p1"]),
-        st.one_of(st.none(), days), st.one_of(st.none(), days),
+        lambda value, known, name, true_at, as_of: label(value, known, **about(name), true_at=true_at, as_of=as_of),
+        st.sampled_from(["Yes", "No"]),
+        days,
+        st.sampled_from(["ada", "bob", "p0", "p1"]),
+        st.one_of(st.none(), days),
+        st.one_of(st.none(), days),
     ),
-    max_size=6,
-)  # fmt: skip
+    max_size=8,
+)
 feeds_ = st.lists(st.builds(feed, st.sampled_from(["crm", "billing"]), days, days), max_size=5)
 
 

@@ -140,7 +140,9 @@ def _feature(values: Iterable[Any], what: str) -> pa.Array:
 def _origins(origins: Iterable[Mapping[str, str] | None], features: Iterable[str]) -> dict[str, pa.Array]:
     rows = [each or {} for each in origins]
     told = {name for each in rows for name, origin in each.items() if origin != "given"}
-    return {f"o.{name}": pa.array([each.get(name, "given") for each in rows], WORD) for name in features if name in told}
+    return {
+        f"o.{name}": pa.array([each.get(name, "given") for each in rows], WORD) for name in features if name in told
+    }
 
 
 def _seen(views: Mapping[str, tuple[int | None, int | None]]) -> Iterable[tuple[str, dict[str, datetime | None]]]:

@@ -92,7 +92,7 @@ class Observations:
             return schema.empty_table()
         paths = [self._local(file) for file in files]
         names = [text(name) for name in [*schema.names, *(only or ())]]
-        chosen = "*" if only is None else f"COLUMNS(name -> name IN ({', '.join(names)}))"
+        chosen = "*" if only is None else f"COLUMNS(lambda name: name IN ({', '.join(names)}))"
         query = (
             f"SELECT {chosen} FROM read_parquet($paths, union_by_name = true)"  # noqa: S608  (names that we quote)
             f" WHERE {quoted(ORDER[kind])} >= $start AND {quoted(ORDER[kind])} < $end ORDER BY {order}"

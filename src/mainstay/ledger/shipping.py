@@ -6,17 +6,15 @@ nobody lists, and the next one makes the same blobs again, or finds the digest k
 read is counted in the same transaction, and its run kept where people can look at it.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mainstay.adapters.blobs import Blobs
 from mainstay.adapters.stream import Run, Stream
 from mainstay.errors import NotFound, Refused
-from mainstay.ledger.columnar import ORDER, SCHEMAS, bounds, by_hour, kind_of, parquet, table_of
+from mainstay.ledger.columnar import ORDER, bounds, by_hour, kind_of, parquet, table_of
 from mainstay.ledger.facts import Ledger
 from mainstay.ledger.files import DAMAGED, add_shipped, blob_name, hour_of, shipped
 from mainstay.logged import columns, decode_header
@@ -53,9 +51,7 @@ def ship(stream: Stream, ledger: Ledger, blobs: Blobs, use_case: str, now: datet
     return done
 
 
-def _ship(
-    run: Run, ledger: Ledger, blobs: Blobs, use_case: str, now: datetime, done: Shipped, stream: Stream
-) -> None:
+def _ship(run: Run, ledger: Ledger, blobs: Blobs, use_case: str, now: datetime, done: Shipped, stream: Stream) -> None:
     files, lost = _files(run, blobs, use_case)
     size = sum(stop - start for start, stop in run.damaged)
     if lost:
@@ -92,9 +88,7 @@ def _files(run: Run, blobs: Blobs, use_case: str) -> tuple[list[ObservationFile]
     return files, lost
 
 
-def put_table(
-    blobs: Blobs, use_case: str, kind: str, hour: datetime, digest: str, rows: pa.Table
-) -> ObservationFile:
+def put_table(blobs: Blobs, use_case: str, kind: str, hour: datetime, digest: str, rows: pa.Table) -> ObservationFile:
     """Keep a table that is not empty as a blob; the delta that would add it."""
     data = parquet(rows)
     first, last = bounds(rows, kind)
