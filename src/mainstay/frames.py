@@ -43,10 +43,10 @@ def opening(header: bytes) -> tuple[bytes, int]:
 class Found:
     """What stands in a run of frames.
 
-    `header` is None where neither copy is sound. `damaged` are the spans (start, stop) that hold no sound frame and
-    have sound ones behind them; `end` is where the last sound frame ends. What lies behind it is `torn` where it can
-    be the beginning of a frame whose writer died over it (or zeros, which file systems leave after power loss);
-    otherwise it is damaged too.
+    `header` is None where neither copy is sound: then nothing is, as nothing says what the rest means. `damaged` are
+    the spans (start, stop) that hold no sound frame and have sound ones behind them; `end` is where the last sound
+    frame ends. What lies behind it is `torn` where it can be the beginning of a frame whose writer died over it (or
+    zeros, which file systems leave after power loss); otherwise it is damaged too.
     """
 
     header: Bytes | None
@@ -77,10 +77,11 @@ def scan(data: bytes) -> Found:
     Behind damage, the next frame is where the damaged frame says that it ends, if a sound one begins there; else at
     the first offset at which a sound one does. So a flipped bit costs the frame that it is in, and no other.
     """
-    salts = _salts(data)
-    if not salts:
-        return Found(None, [], ((0, len(data)),) if data else (), 0, len(data) < HEAD.size)
-    return max((_scanned(data, salt) for salt in salts), key=lambda found: (found.end, -len(found.damaged)))
+    for salt in _salts(data):
+        found = _scanned(data, salt)
+        if found.header is not None:
+            return found
+    return Found(None, [], ((0, len(data)),) if data else (), 0, False)
 
 
 def _salts(data: bytes) -> list[int]:

@@ -15,6 +15,7 @@ from mainstay.adapters.signing import (
     public_keys,
     signer_from,
 )
+from mainstay.adapters.stream import Stream, stream_from
 from mainstay.errors import Misconfigured, Refused, Unavailable
 from mainstay.ledger.facts import Ledger
 from mainstay.settings import Settings
@@ -37,6 +38,10 @@ class Platform:
     def trusted(self) -> dict[str, Ed25519PublicKey]:
         """The public keys whose signatures are believed, by id."""
         return public_keys(self.settings.keys)
+
+    def stream(self) -> Stream:
+        """Where what is observed is written down, and taken up again. Misconfigured for an address that is none."""
+        return stream_from(self.settings.segments_url)
 
     def pseudonym_key(self) -> tuple[str, bytes]:
         """The id and bytes of the key that makes names pseudonyms. NotFound where there is none yet."""

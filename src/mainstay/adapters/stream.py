@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -52,7 +52,9 @@ class Waiting:
 class Writer(Protocol):
     """Appends to one run. One thread at a time. Every method raises Unavailable, and nothing else of the world's."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes of the run until now."""
 
     def append(self, payload: bytes) -> None:
         """Write it down: once this returns it survives the death of this process. If it raises, nothing was written.
@@ -126,9 +128,9 @@ class Spool:
             except FileNotFoundError as error:
                 raise NotFound(f"there is no sealed segment {name}", str(path.parent)) from error
         found = scan(data)
-        damaged = found.damaged if found.end == len(data) or not data else (*found.damaged, (found.end, len(data)))
-        payloads = [] if found.header is None else found.payloads
-        return Run(name, hashlib.sha256(data).hexdigest(), len(data), found.header, payloads, damaged)
+        whole = found.header is None or found.end == len(data)
+        damaged = found.damaged if whole else (*found.damaged, (found.end, len(data)))
+        return Run(name, hashlib.sha256(data).hexdigest(), len(data), found.header, found.payloads, damaged)
 
     def done(self, topic: str, name: str, keep: bool = False) -> None:
         path = self._path(topic, name)
@@ -147,7 +149,7 @@ class Spool:
                 with suppress(FileNotFoundError):  # it was done meanwhile
                     total += path.stat().st_size
                     oldest = min(oldest or path.stem, path.stem)
-        since = datetime.fromtimestamp(int(oldest[:12], 16) / 1000).astimezone() if oldest else None
+        since = datetime.fromtimestamp(int(oldest[:12], 16) / 1000, UTC) if oldest else None
         return Waiting(total, since)
 
     def _directory(self, topic: str) -> Path:
