@@ -1,6 +1,7 @@
-"""Names made from content: canonical JSON, digests, the hash that assigns and the ids that sort by time."""
+"""Names made from content: canonical JSON, digests, the hash that assigns, pseudonyms, ids that sort by time."""
 
 import hashlib
+import hmac
 import re
 import secrets
 import unicodedata
@@ -44,6 +45,11 @@ def unit_interval(purpose: Purpose, salt: str, text: str) -> float:
     """
     named = f"{purpose}\0{salt}\0{unicodedata.normalize('NFC', text)}".encode()
     return int.from_bytes(hashlib.sha256(named).digest()[:8]) / 2**64
+
+
+def pseudonym(text: str, key: bytes) -> str:
+    """HMAC-SHA-256 (RFC 2104) of a text in UTF-8, which has to be in Unicode's NFC already, as 64 hex digits."""
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def new_id(now: datetime) -> str:

@@ -14,8 +14,12 @@ from mainstay.errors import Refused
 T = TypeVar("T")
 Body = Mapping[str, Any]
 
-SCHEMAS: dict[str, int] = {"SegmentHeader": 2}
+SCHEMAS: dict[str, int] = {
+    "Manifest": 2,
+    "SegmentHeader": 2,
+}
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
+    ("Manifest", 1): lambda body: {**body, "entity": None},
     ("SegmentHeader", 1): lambda body: {**body, "features": {}},
 }
 

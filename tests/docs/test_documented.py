@@ -7,10 +7,13 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from mainstay.adapters.stream import Spool
 from mainstay.cli.main import COMMANDS, application
 from mainstay.recipe import Recipe
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
+from mainstay.serving.feedback import Feedback
+from mainstay.serving.log import Log
 from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
 from mainstay.settings import Settings
@@ -111,7 +114,13 @@ def test_every_metric_is_in_the_reference_and_no_other() -> None:
 
 def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None:
     arms = Arms(lambda: None, lambda version: pytest.fail(version), lambda digest: pytest.fail(digest))
-    routes = create_app(arms, "tiny", Settings().clock).openapi()["paths"]
+    feedback = Feedback(
+        Log(Spool(ROOT), "tiny", "", Settings().clock),
+        pytest.fail,
+        lambda told, at: pytest.fail("asked"),
+        Settings().clock,
+    )
+    routes = create_app(arms, "tiny", Settings().clock, feedback=feedback).openapi()["paths"]
     text = (REFERENCE / "http.md").read_text()
     told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
     assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}

@@ -23,12 +23,13 @@ from mainstay.scoring.bundle import Golden
 from mainstay.scoring.decide import Calibration, Decide
 from mainstay.scoring.encode import Encoder
 from mainstay.scoring.profile import Profile
+from mainstay.serving.kept import Applied
 
 HERE = Path(__file__).parent
 # Every dataclass of these modules is a record.
 MODULES: tuple[ModuleType, ...] = (nouns, observed, verdicts)
 # Records that live elsewhere, among classes that are never written.
-DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden, Examination)
+DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden, Examination, Applied)
 
 
 def _dataclasses_of(module: ModuleType) -> list[type]:

@@ -10,7 +10,7 @@ import pytest
 from mainstay.digests import canonical_json
 from mainstay.errors import Refused
 from mainstay.nouns import Estimate, Holdout, StoredFile
-from mainstay.registry.manifest import Against, Manifest, document, parse
+from mainstay.registry.manifest import Against, Entity, Manifest, document, parse
 from mainstay.scoring.encode import Input
 
 SHARE = Estimate(0.02, 0.01, 0.03, 1409, method="Wilson")
@@ -32,6 +32,7 @@ MANIFEST = Manifest(
     verdict=17,
     key_id="f" * 16,
     at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    entity=Entity("customerID", "identifier", "hash", "0" * 16),
 )
 
 
@@ -49,7 +50,7 @@ def test_a_number_that_canonical_json_writes_as_digits_comes_back() -> None:
 
 def test_the_bytes_are_canonical_and_name_their_schema() -> None:
     body = json.loads(document(MANIFEST))
-    assert body["schema"] == 1
+    assert body["schema"] == 2
     assert document(MANIFEST) == canonical_json(body)
 
 
@@ -97,7 +98,7 @@ def test_json_without_a_schema_is_refused(data: bytes) -> None:
 
 
 def test_a_manifest_of_a_later_schema_is_refused() -> None:
-    body = json.loads(document(MANIFEST)) | {"schema": 2}
+    body = json.loads(document(MANIFEST)) | {"schema": 3}
     with pytest.raises(Refused, match="upgrade Mainstay"):
         parse(canonical_json(body))
 

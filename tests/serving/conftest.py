@@ -19,10 +19,11 @@ from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
 from mainstay.nouns import Arm, Holdout, Split
 from mainstay.registry.live import store_configuration
-from mainstay.registry.manifest import MANIFEST, SIGNATURE, Manifest, document
+from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
+from mainstay.serving.kept import Kept, Standing
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.usecase_file import loads
@@ -51,6 +52,11 @@ class World:
     bundles: dict[str, Bundle | MainstayError]
     policies: dict[str, Serving | MainstayError] = field(default_factory=lambda: {"default": Serving()})
     loads: list[str] = field(default_factory=list)
+    entity: Entity | None = None
+    key: tuple[str, bytes] | MainstayError = field(default_factory=lambda: NotFound("there is no such key"))
+    kept: Kept | None = None
+    reports: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    silent: MainstayError | None = None
 
     def goes_live(self, *arms: Arm, configuration: str = "default") -> Split:
         """Write the next split."""
@@ -59,14 +65,31 @@ class World:
         return self.split
 
     def arms(self) -> Arms:
-        return Arms(self.read_split, self.load_arm, self.read_policies)
+        return Arms(
+            self.read_split,
+            self.load_arm,
+            self.read_policies,
+            read_key=self.read_key,
+            kept=self.kept,
+            report=self.report,
+        )
 
-    def read_split(self) -> Split | None:
-        return _or_raise(self.split)
+    def read_key(self) -> tuple[str, bytes]:
+        return _or_raise(self.key)
 
-    def load_arm(self, version: str) -> Bundle:
+    def report(self, split: int, warm: tuple[str, ...]) -> None:
+        if self.silent is not None:
+            raise self.silent
+        self.reports.append((split, warm))
+
+    def read_split(self) -> Standing | None:
+        split = _or_raise(self.split)
+        return None if split is None else Standing(split, {arm.version: NOW for arm in split.arms})
+
+    def load_arm(self, version: str) -> tuple[Manifest, Bundle]:
         self.loads.append(version)
-        return _or_raise(self.bundles.get(version, NotFound("there is no such version on the shelf", version)))
+        bundle = _or_raise(self.bundles.get(version, NotFound("there is no such version on the shelf", version)))
+        return manifest_of(version, bundle, "0" * 16, self.entity), bundle
 
     def read_policies(self, digest: str) -> Serving:
         return _or_raise(self.policies.get(digest, NotFound("there is no blob", digest)))
@@ -145,8 +168,15 @@ def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bund
 
 def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
     """Put a signed version on the shelf."""
+    data = document(manifest_of(version, bundle, signer.key_id))
+    for name, content in {**to_files(bundle), MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
+        blobs.put(f"versions/tiny/{version}/{name}", content)
+
+
+def manifest_of(version: str, bundle: Bundle, key_id: str, entity: Entity | None = None) -> Manifest:
+    """The manifest of a version, about nobody where no entity is named."""
     files = to_files(bundle)
-    manifest = Manifest(
+    return Manifest(
         "tiny",
         version,
         candidate_id(files),
@@ -162,9 +192,7 @@ def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
         {},
         None,
         1,
-        signer.key_id,
+        key_id,
         NOW,
+        entity,
     )
-    data = document(manifest)
-    for name, content in {**files, MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
-        blobs.put(f"versions/tiny/{version}/{name}", content)

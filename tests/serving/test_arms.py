@@ -2,61 +2,25 @@
 
 import dataclasses
 import threading
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mainstay.digests import pseudonym, sha256
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
-from mainstay.nouns import Arm, Split
+from mainstay.nouns import Arm, Pin, Split
+from mainstay.registry.manifest import Entity
 from mainstay.scoring.bundle import Bundle
-from mainstay.serving.arms import Arms, answers_with
+from mainstay.serving.arms import Arms
+from mainstay.serving.kept import Kept, Standing
 from mainstay.usecase import Serving
 
 if TYPE_CHECKING:
     from tests.serving.conftest import World
 
 UNITS = [f"customer-{n}" for n in range(2000)]
-
-
-def split(*arms: Arm, salt: str = "tiny") -> Split:
-    return Split(1, salt, arms, "default")
-
-
-def challenged(share: float, salt: str = "tiny") -> list[str]:
-    arms = split(Arm("1.0.0", 1 - share), Arm("1.1.0", share), salt=salt)
-    return [unit for unit in UNITS if answers_with(arms, unit) == "1.1.0"]
-
-
-def test_one_arm_answers_everybody() -> None:
-    alone = split(Arm("1.0.0", 1.0), Arm("1.1.0", standby=True), Arm("1.2.0", listens=True))
-    assert {answers_with(alone, unit) for unit in UNITS} == {"1.0.0"}
-
-
-def test_raising_a_share_moves_nobody_back() -> None:
-    before: set[str] = set()
-    for share in (0.05, 0.3, 0.5, 0.7, 1.0):
-        now = set(challenged(share))
-        assert before <= now
-        assert len(now) == pytest.approx(share * len(UNITS), rel=0.2)
-        before = now
-
-
-def test_another_salt_chooses_others() -> None:
-    assert challenged(0.3) != challenged(0.3, salt="other")
-    assert challenged(0.3) == challenged(0.3)
-
-
-def test_a_second_challenger_takes_nobody_from_the_first() -> None:
-    both = split(Arm("1.0.0", 0.5), Arm("1.1.0", 0.3), Arm("1.2.0", 0.2))
-    assert [unit for unit in UNITS if answers_with(both, unit) == "1.1.0"] == challenged(0.3)
-
-
-def test_rounding_gives_nobody_to_an_arm_without_a_share() -> None:
-    thirds = split(Arm("1.0.0"), Arm("1.1.0", 1 - 1e-10), Arm("1.2.0", 0.0))
-    edge = dataclasses.replace(thirds.arms[1], share=1e-12)
-    nearly = dataclasses.replace(thirds)
-    object.__setattr__(nearly, "arms", (thirds.arms[0], edge))  # as if the shares had all but added up
-    assert answers_with(nearly, "anybody") == "1.1.0"
 
 
 def test_before_the_first_look_nothing_is_ready(world: "World") -> None:
@@ -208,7 +172,7 @@ def test_the_thread_that_follows_the_ledger_outlives_a_defect(world: "World") ->
     stop, looked = threading.Event(), threading.Event()
     calls: list[int] = []
 
-    def read() -> Split | None:
+    def read() -> Standing | None:
         calls.append(1)
         if len(calls) == 1:
             raise ZeroDivisionError
@@ -223,3 +187,130 @@ def test_the_thread_that_follows_the_ledger_outlives_a_defect(world: "World") ->
     stop.set()
     follower.join(2)
     assert arms.health().status == "ok"
+
+
+def test_a_restart_without_the_ledger_answers_as_before(world: "World", tmp_path: Path) -> None:
+    world.kept = Kept(tmp_path / "serving" / "tiny.json")
+    world.policies["strict"] = Serving(unseen_category="refuse")
+    world.goes_live(Arm("1.0.0", 0.7), Arm("1.1.0", 0.3), configuration="strict")
+    before = world.arms()
+    before.refresh(0.0)
+    world.split = Unavailable("down")
+    world.policies["strict"] = Unavailable("down")
+    after = world.arms()
+    after.refresh(0.0)
+    assert before.live is not None
+    assert after.live is not None
+    assert (after.live.split, after.live.since) == (before.live.split, before.live.since)
+    assert after.live.policies.unseen_category == "refuse"
+    health = after.health()
+    assert (health.status, health.split) == ("degraded", 2)
+    assert health.reason == "the split cannot be read: the ledger cannot be reached"
+    world.split = Split(3, "tiny", (Arm("1.1.0", 1.0),), "default")
+    after.refresh(1.0)
+    assert (after.health().status, after.health().version) == ("ok", "1.1.0")
+
+
+def test_only_a_split_that_was_applied_whole_is_kept(world: "World", tmp_path: Path) -> None:
+    world.kept = Kept(tmp_path / "tiny.json")
+    arms = world.arms()
+    arms.refresh(0.0)
+    world.goes_live(Arm("1.0.0", 0.9), Arm("9.9.9", 0.1))
+    arms.refresh(1.0)
+    kept = world.kept.read()
+    assert kept is not None
+    assert kept.standing.split.number == 1
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "and none was kept here"), ("{", "not a split that was kept")])
+def test_a_restart_with_neither_ledger_nor_kept_split_is_not_ready_and_says_why(
+    world: "World", tmp_path: Path, content: str | None, said: str
+) -> None:
+    world.kept = Kept(tmp_path / "tiny.json")
+    if content is not None:
+        (tmp_path / "tiny.json").write_text(content)
+    world.split = Unavailable("down")
+    arms = world.arms()
+    arms.refresh(0.0)
+    assert arms.health().status == "not ready"
+    assert said in (arms.health().reason or "")
+    assert str(tmp_path) not in (arms.health().reason or "")
+
+
+def test_a_kept_split_whose_champion_was_tampered_with_does_not_answer(world: "World", tmp_path: Path) -> None:
+    world.kept = Kept(tmp_path / "tiny.json")
+    world.arms().refresh(0.0)
+    world.split = Unavailable("down")
+    world.bundles["1.0.0"] = Refused("model.onnx was changed after it was signed")
+    arms = world.arms()
+    arms.refresh(0.0)
+    assert arms.live is None
+    assert "the one kept here: 1.0.0 is live and cannot be believed" in (arms.health().reason or "")
+
+
+def test_a_disk_that_keeps_no_split_stops_nothing_and_is_told(world: "World", tmp_path: Path) -> None:
+    (tmp_path / "serving").write_text("a file in the way")
+    world.kept = Kept(tmp_path / "serving" / "tiny.json")
+    arms = world.arms()
+    for second in range(3):
+        arms.refresh(float(second))
+        assert arms.health().status == "degraded"
+        assert "could not be kept on disk" in (arms.health().reason or "")
+
+
+def test_every_look_at_the_ledger_is_reported_with_what_is_warm(world: "World", arms: Arms) -> None:
+    world.goes_live(Arm("1.1.0", 1.0), Arm("1.0.0", standby=True))
+    arms.refresh(1.0)
+    assert world.reports == [(1, ("1.0.0",)), (2, ("1.0.0", "1.1.0"))]
+    world.silent = Unavailable("read only")
+    arms.refresh(2.0)
+    assert arms.health().status == "ok"
+    world.silent = None
+    arms.refresh(3.0)
+    assert len(world.reports) == 3
+
+
+def test_what_is_warm_is_reported_before_a_split_that_fails_is_live(world: "World", arms: Arms) -> None:
+    world.goes_live(Arm("1.0.0", 0.8), Arm("1.1.0", 0.1), Arm("9.9.9", 0.1))
+    arms.refresh(1.0)
+    assert world.reports[-1] == (1, ("1.0.0", "1.1.0"))
+
+
+def test_without_its_pseudonym_key_a_process_is_not_ready_and_says_so(world: "World") -> None:
+    world.entity = Entity("id", "identifier", "hash", sha256(b"k" * 32)[:16])
+    arms = world.arms()
+    arms.refresh(0.0)
+    assert arms.health().status == "not ready"
+    assert "the home has no pseudonym key" in (arms.health().reason or "")
+    world.key = (sha256(b"k" * 32)[:16], b"k" * 32)
+    arms.refresh(5.0)
+    assert arms.health().status == "ok"
+    assert arms.live is not None
+    assert arms.live.stored("ann") == pseudonym("ann", b"k" * 32)
+
+
+def test_a_broken_pin_keeps_no_split_from_being_applied_and_is_told(world: "World", arms: Arms) -> None:
+    world.split = Split(2, "tiny", (Arm("1.1.0", 1.0),), "default", (Pin("1.1.0", "why", where="agee > 3"),))
+    for second in (1.0, 2.0):
+        arms.refresh(second)
+        assert arms.health().version == "1.1.0"
+        assert "a condition that means nothing here" in (arms.health().reason or "")
+
+
+def test_who_listens_is_whoever_did_not_answer(world: "World", arms: Arms) -> None:
+    world.goes_live(Arm("1.0.0", 0.5, listens=True), Arm("1.1.0", 0.5, listens=True))
+    arms.refresh(1.0)
+    assert arms.live is not None
+    assert (arms.live.listening("1.0.0"), arms.live.listening("1.1.0")) == (("1.1.0",), ("1.0.0",))
+
+
+def test_a_pin_holds_for_the_entity_as_it_is_stored(world: "World", arms: Arms) -> None:
+    pins = (Pin("1.1.0", "a complaint", entity="ann"), Pin("1.1.0", "a trial", where="age > 100"))
+    world.split = Split(2, "tiny", (Arm("1.0.0", 1.0), Arm("1.1.0", standby=True)), "default", pins)
+    arms.refresh(1.0)
+    live = arms.live
+    assert live is not None
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert live.assign("ann", now=now, entity=live.stored("ann")).version == "1.1.0"
+    assert live.assign("bob", now=now, entity="bob", features={"age": 110.0}).version == "1.1.0"
+    assert live.assign("bob", now=now, entity="bob", features={"age": 90.0}).version == "1.0.0"

@@ -15,6 +15,7 @@ from mainstay.registry.live import configuration
 from mainstay.registry.shelf import load
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving.arms import Live
+from mainstay.serving.entities import entity_of_all, storing
 from mainstay.serving.guard import parse_json
 from mainstay.serving.main import serve as serve_http
 from mainstay.serving.predict import answers
@@ -71,13 +72,15 @@ def _live(platform: Platform, use_case: str) -> Live:
     fact = platform.ledger.latest(use_case, SPLITS, use_case)
     if fact is None:
         raise NotFound("no version is live yet; `mainstay release` makes one", use_case)
-    arms = {}
+    arms, manifests = {}, {}
     for arm in fact.body.arms:
         if arm.share:
-            _, bundle = load(use_case, arm.version, platform.blobs, platform.trusted())
+            manifests[arm.version], bundle = load(use_case, arm.version, platform.blobs, platform.trusted())
             arms[arm.version] = Scorer(bundle)
             arms[arm.version].warm_up()
-    return Live(fact.body, arms, configuration(fact.body.configuration, platform.blobs).serving)
+    stored = storing(entity_of_all(each.entity for each in manifests.values()), platform.pseudonym_key)
+    policies = configuration(fact.body.configuration, platform.blobs).serving
+    return Live(fact.body, arms, policies, manifests, stored=stored)
 
 
 def _read(file: str) -> Any:

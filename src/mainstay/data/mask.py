@@ -1,16 +1,10 @@
 """Pseudonyms: what is personal is never stored as it is."""
 
-import hmac
-
 import pyarrow as pa
 
 from mainstay.data.typed import text_of
+from mainstay.digests import pseudonym
 from mainstay.usecase import UseCase
-
-
-def pseudonym(text: str, key: bytes) -> str:
-    """HMAC-SHA-256 (RFC 2104) of a text in UTF-8, which has to be in Unicode's NFC already, as 64 hex digits."""
-    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def pseudonymise(table: pa.Table, use_case: UseCase, key: bytes) -> pa.Table:

@@ -30,7 +30,7 @@ from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
 from mainstay.registry.examinations import keep_examination
 from mainstay.registry.live import go_live
-from mainstay.registry.manifest import Against
+from mainstay.registry.manifest import Against, entity_of
 from mainstay.registry.mirror import Mirror
 from mainstay.registry.shelf import (
     Admission,
@@ -358,7 +358,8 @@ def _admitted(platform: Platform, use_case: UseCase, candidate: Candidate, asked
             short(candidate.id),
         )
     measured = _against(platform, use_case, candidate, dataset, tell)
-    admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured)
+    entity = entity_of(use_case, dataset)
+    admission = Admission(candidate, run, dataset, verdict, use_case.feature_service, measured, entity)
     now = platform.settings.clock()
     signer = platform.signer()
     return admit(admission, platform.ledger, platform.blobs, signer, now=now, actor=asked.actor, reason=asked.reason)

@@ -87,7 +87,8 @@ FACTS = Table(
     sqlite_autoincrement=True,
 )
 Index("facts_in_order", FACTS.c.use_case, FACTS.c.seq)
-# Two tables that are not facts: serving processes as they last reported themselves, and deltas of observation files.
+# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, and an
+# index of what was told in feedback.
 REPLICAS = Table(
     "replicas",
     METADATA,
@@ -116,7 +117,15 @@ FILES = Table(
     UniqueConstraint("use_case", "kind", "hour", "digest", "op", name="files_once"),
     sqlite_autoincrement=True,
 )
-ADDED = {2: (REPLICAS, FILES)}
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("use_case", Text, primary_key=True),
+    Column("anchor", Text, primary_key=True),  # the digest of whom or what was told about
+    Column("value", Text, nullable=False),  # the digest of what was told last
+    Column("known_at", Time, nullable=False),
+)
+ADDED = {2: (REPLICAS, FILES, FEEDBACK)}
 """The tables that each version brought to those of the version before."""
 
 GUARDS = {

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mainstay.digests import canonical_json
 from mainstay.errors import Refused
-from mainstay.nouns import Estimate, Holdout, Instant, StoredFile
+from mainstay.nouns import DatasetVersion, Estimate, Holdout, Instant, StoredFile
 from mainstay.records import decode, encode, schema_of
 from mainstay.scoring.encode import Input
+from mainstay.usecase import UseCase
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -29,12 +31,27 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """Whom rows are about: the contract's column, and how its values are kept.
+
+    `personal` says that they are kept as pseudonyms (`hash`) or not at all (`drop`); `pseudonym_key` is the id of the
+    key that makes the pseudonyms, None where nothing is hashed.
+    """
+
+    name: str
+    type: str
+    personal: Literal["hash", "drop"] | None = None
+    pseudonym_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The account of one version (`manifest.json`): what `manifest.sig` signs.
 
     `files` maps each file of the bundle to its digest and size; `inputs` is the contract that requests are held to;
     `recipe` a digest; `code` the package's version and commit; `metrics` the scores on the holdout; `against` is None
-    for a first version; `verdict` is the `seq` of the fact that let it through; `key_id` names the key that signed.
+    for a first version; `verdict` is the `seq` of the fact that let it through; `key_id` names the key that signed;
+    `entity` is None where rows are about nobody (and in a manifest of schema 1, which did not say).
     """
 
     use_case: str
@@ -54,6 +71,16 @@ class Manifest:
     verdict: int
     key_id: str
     at: Instant
+    entity: Entity | None = None
+
+
+def entity_of(use_case: UseCase, dataset: DatasetVersion) -> Entity | None:
+    """Whom the rows of a dataset version are about, as its use case tells; None for nobody."""
+    if use_case.entity is None:
+        return None
+    column = use_case.contract.columns[use_case.entity]
+    key = dataset.pseudonym_key if column.personal == "hash" else None
+    return Entity(use_case.entity, column.type, column.personal, key)
 
 
 def document(manifest: Manifest) -> bytes:

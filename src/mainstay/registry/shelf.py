@@ -24,7 +24,7 @@ from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Run, StoredFile
-from mainstay.registry.manifest import MANIFEST, SIGNATURE, Against, Manifest, document, parse
+from mainstay.registry.manifest import MANIFEST, SIGNATURE, Against, Entity, Manifest, document, parse
 from mainstay.registry.trust import believe
 from mainstay.registry.versioning import FIRST, inputs_broken, next_version, number
 from mainstay.scoring.bundle import FILES, Bundle, candidate_id, from_files, stored
@@ -38,7 +38,8 @@ ATTEMPTS = 20
 class Admission:
     """A candidate and what it is bound to: its run, its dataset, and the fact of the verdict that it passed.
 
-    `against` is how it differs from the champion on the holdout; None where nothing is live yet.
+    `against` is how it differs from the champion on the holdout; None where nothing is live yet. `entity` is whom the
+    rows are about, None for nobody.
     """
 
     candidate: Candidate
@@ -47,6 +48,7 @@ class Admission:
     verdict: Fact[Verdict]
     feature_service: str
     against: Against | None = None
+    entity: Entity | None = None
 
 
 def store_candidate(use_case: str, files: Mapping[str, bytes], blobs: Blobs) -> str:
@@ -192,6 +194,7 @@ def _manifest(
         asked.verdict.seq,
         key,
         now,
+        asked.entity,
     )
 
 

@@ -20,7 +20,9 @@ from mainstay.digests import new_id
 from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.arms import Arms, Live
+from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
+from mainstay.serving.info import add_info
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
 
@@ -32,10 +34,16 @@ CLOSED = 499
 log = logging.getLogger(__name__)
 
 
-def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_metrics: Path | None = None) -> FastAPI:
+def create_app(
+    arms: Arms,
+    use_case: str,
+    clock: Callable[[], datetime],
+    shared_metrics: Path | None = None,
+    feedback: Feedback | None = None,
+) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
-    It starts nothing: whoever serves it keeps the arms fresh.
+    There is no route for feedback without `feedback`. It starts nothing: whoever serves it keeps the arms fresh.
     """
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
@@ -50,6 +58,9 @@ def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_
     app.add_middleware(Witness)
     _add_predictions(app, arms, clock)
     _add_health(app, arms)
+    add_info(app, arms, use_case)
+    if feedback is not None:
+        add_feedback(app, arms, feedback)
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus, in its text format")
     def read_metrics() -> Response:

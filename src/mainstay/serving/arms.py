@@ -4,15 +4,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
-from mainstay.digests import unit_interval
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Split
+from mainstay.registry.manifest import Manifest
+from mainstay.rollout.assign import Assigner, Assignment
+from mainstay.rollout.condition import Features
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
+from mainstay.serving.entities import Stored, as_given, entity_of_all, storing
+from mainstay.serving.kept import Applied, Kept, Standing
 from mainstay.usecase import Serving
 
 EVERY = 1.0
@@ -23,45 +29,55 @@ PATIENCE = 30.0
 log = logging.getLogger(__name__)
 
 
-def answers_with(split: Split, unit: str) -> str:
-    """The version that answers `unit`: the same one for as long as the split stands.
-
-    The first arm is the one being challenged. The others take the units that hash below their shares, one after the
-    other, so raising the share of the challenger gives it more units and takes none back from it.
-    """
-    first, *others = split.arms
-    challengers = [arm for arm in others if arm.share > 0]
-    if not challengers:
-        return first.version
-    place = unit_interval("assign", split.salt, unit)
-    edge = 0.0
-    for arm in challengers:
-        edge += arm.share
-        if place < edge:
-            return arm.version
-    return first.version if first.share > 0 else challengers[-1].version
-
-
 @dataclass(frozen=True, slots=True)
 class Live:
     """A split that is applied: its versions, loaded, believed and warm, and the policies of its configuration.
 
     `arms` lacks a version of the split only where a process that had nothing to answer with took what it could load;
-    the split's champion is never lacking.
+    the split's champion is never lacking. `since` tells from when on each version has been live. `stored` makes of an
+    entity as it was given the one that is assigned, pinned and logged, a pseudonym where the contract wants one; the
+    answer alone carries it as it was given.
     """
 
     split: Split
     arms: Mapping[str, Scorer]
     policies: Serving
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    stored: Stored = as_given
+    assigner: Assigner = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        inputs = self.arms[self.split.champion].bundle.encoder.inputs
+        kinds = {each.name: each.kind for each in inputs}
+        object.__setattr__(self, "assigner", Assigner(self.split, kinds, self.arms))
 
     @property
     def complete(self) -> bool:
         return len(self.arms) == len({arm.version for arm in self.split.arms})
 
+    @property
+    def incumbent(self) -> str:
+        """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
+
+        That is the one the rollout began with, whatever its share by now; one that stands by never is.
+        """
+        return next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
+
+    def listening(self, answered: str) -> tuple[str, ...]:
+        """The versions that listen to what `answered` answered."""
+        arms = (arm.version for arm in self.split.arms if arm.listens and arm.version != answered)
+        return tuple(version for version in arms if version in self.arms)
+
+    def assign(
+        self, unit: str, *, now: datetime, entity: str | None = None, features: Features = MappingProxyType({})
+    ) -> Assignment:
+        """Who answers, as `Assigner.of`: its `version` is always among `arms`. `features` are those of the champion."""
+        return self.assigner.of(unit, now=now, entity=entity, features=features)
+
     def answers_with(self, unit: str) -> str:
-        """The version that answers `unit` here: the assigned one, else the champion."""
-        version = answers_with(self.split, unit)
-        return version if version in self.arms else self.split.champion
+        """The version that answers a unit whom no pin names."""
+        return self.assigner.by_hash(unit).version
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +94,48 @@ class Health:
         return self.status in ("ok", "degraded")
 
 
+@dataclass(frozen=True, slots=True)
+class _Warm:
+    scorer: Scorer
+    manifest: Manifest
+
+
+def _no_key() -> tuple[str, bytes]:
+    raise NotFound("there is no pseudonym key")
+
+
 class Arms:
     """The live arms: one immutable snapshot, replaced as a whole. Any thread may read; one thread calls `refresh`.
 
-    `load_arm` returns the bundle of a version that is believed, and `read_policies` the serving policies under a
-    configuration's digest. All three callables raise MainstayError, and nothing else, when they cannot.
+    `load_arm` returns a version that is believed, and `read_policies` the serving policies under a configuration's
+    digest. `read_key` gives the home's pseudonym key, and `kept` holds the last split on disk. `report` is told the
+    split's number and the versions that are warm after every look at the ledger; `sign_off` ends that. All of these
+    raise MainstayError, and nothing else, when they cannot.
     """
 
     def __init__(
         self,
-        read_split: Callable[[], Split | None],
-        load_arm: Callable[[str], Bundle],
+        read_split: Callable[[], Standing | None],
+        load_arm: Callable[[str], tuple[Manifest, Bundle]],
         read_policies: Callable[[str], Serving],
+        *,
+        read_key: Callable[[], tuple[str, bytes]] = _no_key,
+        kept: Kept | None = None,
+        report: Callable[[int, tuple[str, ...]], None] = lambda split, warm: None,
+        sign_off: Callable[[], None] = lambda: None,
     ) -> None:
         self.live: Live | None = None
         self._read_split = read_split
         self._load_arm = load_arm
         self._read_policies = read_policies
-        self._warm: dict[str, Scorer] = {}
+        self._read_key = read_key
+        self._kept = kept
+        self._report = report
+        self._sign_off = sign_off
+        self._warm: dict[str, _Warm] = {}
         self._reason: str | None = "the split was not read yet"
+        self._flaw: str | None = None
+        self._unreported: str | None = None
         self._read_at: float | None = None
         self._failed: Split | None = None
         self._failures = 0
@@ -139,12 +178,14 @@ class Arms:
         that failed is tried again after 1, 2, 4 … seconds, at most 30.
         """
         try:
-            split = self._read_split()
+            standing = self._read_split()
         except MainstayError as error:
-            self._note(f"the split cannot be read: {_shareable(error, 'the ledger')}", error)
+            reason = f"the split cannot be read: {_shareable(error, 'the ledger')}"
+            self._note(reason if self.live is not None else self._recovered(reason, now), error)
         else:
             self._read_at = now
-            self._consider(split, now)
+            self._consider(standing, self._read_policies, now)
+            self._tell()
         self.measure(now)
 
     def measure(self, now: float) -> None:
@@ -153,67 +194,107 @@ class Arms:
         if self._read_at is not None:
             metrics.SPLIT_AGE.set(max(0.0, now - self._read_at))
 
-    def _consider(self, split: Split | None, now: float) -> None:
+    def _recovered(self, reason: str, now: float) -> str:
+        """Have the split that was kept on disk answer, where nothing else does; what health says then."""
+        if self._kept is None:
+            return reason
+        try:
+            kept = self._kept.read()
+        except MainstayError as error:
+            return f"{reason}; and the split kept here is lost: {_shareable(error, 'the disk')}"
+        if kept is None:
+            return f"{reason}; and none was kept here"
+        self._consider(kept.standing, lambda digest: kept.policies, now)
+        return reason if self.live is not None else f"{reason}; and the one kept here: {self._reason}"
+
+    def _tell(self) -> None:
+        """Report this process. A ledger that takes no report is told of once, and reading it says more."""
+        try:
+            self._report(0 if self.live is None else self.live.split.number, tuple(sorted(self._warm)))
+            self._unreported = None
+        except MainstayError as error:
+            if self._unreported is None:
+                log.warning("this replica cannot report itself (%s)", error)
+            self._unreported = error.message
+
+    def sign_off(self) -> None:
+        """Say that this process ends as it should, once nothing is refreshed any more."""
+        try:
+            self._sign_off()
+        except MainstayError as error:
+            log.warning("this replica cannot sign off, and will be missed (%s)", error)
+
+    def _consider(self, standing: Standing | None, read_policies: Callable[[str], Serving], now: float) -> None:
         live = self.live
-        if split is None:
+        if standing is None:
             self._note("no version is live yet: release one first")
-        elif live is not None and live.complete and split == live.split:
-            self._note(None)
+            return
+        split = standing.split
+        if live is not None and live.complete and split == live.split:
+            self._note(self._flaw)
         elif split != self._failed or now >= self._retry_at:
             self._failures = self._failures + 1 if split == self._failed else 1
-            if self._apply(split):
+            if self._apply(standing, read_policies):
                 self._failed = None
             else:
                 self._failed = split
                 self._retry_at = now + min(PATIENCE, EVERY * 2 ** (self._failures - 1))
 
-    def _apply(self, split: Split) -> bool:
+    def _apply(self, standing: Standing, read_policies: Callable[[str], Serving]) -> bool:
         """Whether the split, all of it, is live now."""
+        split = standing.split
         wanted = {arm.version for arm in split.arms}
         troubles = {version: trouble for version in sorted(wanted) if (trouble := self._load(version))}
-        reason, cause = None, None
-        if troubles:
-            version = next(iter(troubles))
-            cause = troubles[version]
-            reason = f"split {split.number} is not applied: {version}: {_shareable(cause, 'the store of versions')}"
-            if self.live is None and split.champion in troubles:
-                reason, cause = _unanswerable(split.champion, troubles[split.champion])
-        try:
-            policies = self._read_policies(split.configuration)
-        except NotFound as error:
-            policies, reason, cause = (
-                Serving(),
-                reason or "the configuration is lost: its defaults hold",
-                cause or error,
-            )
-        except MainstayError as error:
-            told = _shareable(error, "the store of configurations")
-            self._note(f"split {split.number} is not applied: its configuration: {told}", error)
-            return False
         if troubles and (self.live is not None or split.champion in troubles):
-            self._note(reason, cause)
+            self._note(*_unapplied(split, troubles, answering=self.live is not None))
             return False
-        if troubles:
-            reason = f"the champion answers alone: {reason}"
-        self.live = Live(split, {version: self._warm[version] for version in wanted - set(troubles)}, policies)
-        self._warm = dict(self.live.arms)
+        warm = {version: self._warm[version] for version in wanted - set(troubles)}
+        try:
+            policies, lost = _policies(split, read_policies)
+            told = entity_of_all(each.manifest.entity for each in warm.values())
+            stored = storing(told, self._read_key)
+        except MainstayError as error:
+            what = "the store of configurations" if isinstance(error, Unavailable) else "its configuration"
+            self._note(f"split {split.number} is not applied: {_shareable(error, what)}", error)
+            return False
+        arms = {version: each.scorer for version, each in warm.items()}
+        manifests = {version: each.manifest for version, each in warm.items()}
+        self.live = Live(split, arms, policies, manifests, standing.since, stored)
+        self._warm = warm
         log.info("split %d is live, %s answers", split.number, split.champion)
-        self._note(reason, cause)
+        flaws = [lost, *self.live.assigner.broken]
+        if troubles:
+            flaws.insert(0, f"the champion answers alone: {_unapplied(split, troubles, answering=True)[0]}")
+        else:
+            flaws.append(self._keep(Applied(standing, policies)))
+        self._flaw = next((flaw for flaw in flaws if flaw is not None), None)
+        self._note(self._flaw, next(iter(troubles.values()), None))
         return not troubles
+
+    def _keep(self, applied: Applied) -> str | None:
+        """Keep what is applied on disk; why not, otherwise."""
+        try:
+            if self._kept is not None:
+                self._kept.write(applied)
+        except Unavailable as error:
+            log.warning("the split is not kept on disk (%s)", error)
+            return "the split could not be kept on disk: without the ledger a restart would not answer"
+        return None
 
     def _load(self, version: str) -> MainstayError | None:
         """Have the version warm; why not, otherwise."""
         if version in self._warm:
             return None
         try:
-            scorer = Scorer(self._load_arm(version))
+            manifest, bundle = self._load_arm(version)
+            scorer = Scorer(bundle)
             scorer.warm_up()
         except MainstayError as error:
             outcome = "unavailable" if isinstance(error, Unavailable) else "refused"
             metrics.ARM_LOADS.labels(version, outcome).inc()
             return error
         metrics.ARM_LOADS.labels(version, "loaded").inc()
-        self._warm[version] = scorer
+        self._warm[version] = _Warm(scorer, manifest)
         return None
 
     def _note(self, reason: str | None, cause: MainstayError | None = None) -> None:
@@ -223,10 +304,22 @@ class Arms:
         self._reason = reason
 
 
-def _unanswerable(champion: str, cause: MainstayError) -> tuple[str, MainstayError]:
-    """Why a process that has nothing else to answer with cannot answer with what is live."""
-    doubt = "cannot be believed" if isinstance(cause, Refused) else "cannot be loaded"
-    return f"{champion} is live and {doubt}: {_shareable(cause, 'the store of versions')}", cause
+def _unapplied(split: Split, troubles: Mapping[str, MainstayError], answering: bool) -> tuple[str, MainstayError]:
+    """Why a split with versions that cannot be had is not applied, whether or not another one answers meanwhile."""
+    if not answering:
+        cause = troubles[split.champion]
+        doubt = "cannot be believed" if isinstance(cause, Refused) else "cannot be loaded"
+        return f"{split.champion} is live and {doubt}: {_shareable(cause, 'the store of versions')}", cause
+    version, cause = next(iter(troubles.items()))
+    return f"split {split.number} is not applied: {version}: {_shareable(cause, 'the store of versions')}", cause
+
+
+def _policies(split: Split, read_policies: Callable[[str], Serving]) -> tuple[Serving, str | None]:
+    """The policies of a split, and what is wrong with them: a kill switch must not wait for a lost configuration."""
+    try:
+        return read_policies(split.configuration), None
+    except NotFound:
+        return Serving(), "the configuration is lost: its defaults hold"
 
 
 def _shareable(error: MainstayError, what: str) -> str:

@@ -63,6 +63,20 @@ ARM_LOADS = Counter(
     ("version", "outcome"),
     registry=REGISTRY,
 )
+ATTEMPTS = Counter(
+    "mainstay_attempts",
+    "Scorings by challengers that were to answer, by outcome: `ok`, `raised`, `late` or `not_finite`. Where it is not"
+    " `ok` the incumbent answered.",
+    ("version", "outcome"),
+    registry=REGISTRY,
+)
+LISTENED = Counter(
+    "mainstay_listened",
+    "Rows that listening arms scored, by outcome: `ok`, `raised` or `not_finite`, `unwritten` where the record could"
+    " not be kept; or `shed`, because too many were waiting.",
+    ("version", "outcome"),
+    registry=REGISTRY,
+)
 
 METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     REQUESTS,
@@ -72,6 +86,8 @@ METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     SPLIT_NUMBER,
     SPLIT_AGE,
     ARM_LOADS,
+    ATTEMPTS,
+    LISTENED,
 )
 """Every metric there is."""
 

@@ -10,6 +10,7 @@ from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.reading import Problem, Row, columns_of, read_row
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving.arms import Live
+from mainstay.serving.entities import Stored, as_given
 from mainstay.serving.problems import Rejected
 from mainstay.suggest import did_you_mean
 
@@ -36,10 +37,10 @@ class Asked:
     features: Mapping[str, Any]
 
 
-def read_request(given: Any, prediction_id: str) -> Asked:
+def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> Asked:
     """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong.
 
-    The unit is the entity, else the client's request id, else the prediction's.
+    The unit is the entity as it is `stored`, else the client's request id, else the prediction's.
     """
     if not isinstance(given, dict):
         raise Rejected(422, "a request is a JSON object", [Problem("", "is not an object", "an object")])
@@ -60,8 +61,8 @@ def read_request(given: Any, prediction_id: str) -> Asked:
     ]
     if problems:
         raise Rejected(422, _summary(problems, len(unknown)), problems)
-    named = entity if entity is not None else request_id
-    return Asked(entity, prediction_id if named is None else str(named), features or {})
+    unit = stored(entity) or request_id or prediction_id
+    return Asked(entity, unit, features or {})
 
 
 def _is_text(value: object) -> bool:
@@ -109,7 +110,7 @@ def answers(live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str)
     asked: dict[str, list[tuple[int, Asked, Row]]] = {}
     for place, (each, prediction_id) in enumerate(zip(given, ids, strict=True)):
         try:
-            request = read_request(each, prediction_id)
+            request = read_request(each, prediction_id, live.stored)
             version = live.answers_with(request.unit)
             row = read_features(request.features, live.arms[version], live)
             asked.setdefault(version, []).append((place, request, row))

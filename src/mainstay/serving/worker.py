@@ -9,20 +9,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from mainstay.digests import new_id
+from mainstay.ledger.feedback import note
 from mainstay.ledger.kinds import SPLITS
-from mainstay.nouns import Split
+from mainstay.ledger.replicas import report, sign_off
+from mainstay.observed import Replica
 from mainstay.registry.live import configuration
+from mainstay.registry.manifest import Manifest
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.feedback import Feedback
+from mainstay.serving.kept import Kept, Standing, since
+from mainstay.serving.log import Log
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -39,19 +46,45 @@ DRAIN = 20
 
 def arms_of(opened: Platform, use_case: str) -> Arms:
     """The arms of a use case, as the ledger and the blobs of a platform tell them."""
+    replica = Replica(new_id(opened.settings.clock()), socket.gethostname(), use_case, 0, (), opened.settings.clock())
+    known: tuple[int, Standing] | None = None
 
-    def read_split() -> Split | None:
+    def read_split() -> Standing | None:
+        nonlocal known
         fact = opened.ledger.latest(use_case, SPLITS, use_case)
-        return None if fact is None else fact.body
+        if fact is None:
+            return None
+        if known is None or known[0] != fact.number:
+            history = opened.ledger.history(use_case, SPLITS, use_case)
+            known = history[-1].number, Standing(history[-1].body, since(history))
+        return known[1]
 
-    def load_arm(version: str) -> Bundle:
+    def load_arm(version: str) -> tuple[Manifest, Bundle]:
         # The trusted keys are read again for every arm: a key withdrawn meanwhile opens nothing.
-        return load(use_case, version, opened.blobs, opened.trusted())[1]
+        return load(use_case, version, opened.blobs, opened.trusted())
 
     def read_policies(digest: str) -> Serving:
         return configuration(digest, opened.blobs).serving
 
-    return Arms(read_split, load_arm, read_policies)
+    return Arms(
+        read_split,
+        load_arm,
+        read_policies,
+        read_key=opened.pseudonym_key,
+        kept=Kept(opened.settings.home / "serving" / f"{use_case}.json"),
+        report=lambda split, warm: report(opened.ledger, replace(replica, split=split, warm=warm)),
+        sign_off=lambda: sign_off(opened.ledger, use_case, replica.id),
+    )
+
+
+def feedback_of(opened: Platform, use_case: str, written: Log) -> Feedback:
+    """What takes feedback about a use case: into the log, and into the ledger's index of it."""
+    return Feedback(
+        written,
+        horizon=lambda digest: configuration(digest, opened.blobs).label.horizon,
+        note=lambda told, at: note(opened.ledger, use_case, told, at),
+        clock=opened.settings.clock,
+    )
 
 
 class Server(uvicorn.Server):
@@ -113,7 +146,8 @@ def serve_socket(
     say_on_stderr()
     opened = platform(settings)
     arms = arms_of(opened, use_case)
-    app = create_app(arms, use_case, settings.clock, shared_metrics)
+    written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
+    app = create_app(arms, use_case, settings.clock, shared_metrics, feedback_of(opened, use_case, written))
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -128,6 +162,7 @@ def serve_socket(
     stop, looked = threading.Event(), threading.Event()
     follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
     follower.start()
+    written.start()
     looked.wait(FIRST_LOOK)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
@@ -136,6 +171,8 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        arms.sign_off()
+        written.close()
         opened.ledger.close()
 
 

@@ -1,0 +1,85 @@
+"""The split as it was last applied, kept on disk: a server starts and answers while the ledger is down."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mainstay.errors import Refused, Unavailable
+from mainstay.ledger.facts import Fact
+from mainstay.nouns import Instant, Split
+from mainstay.records import decode, encode, schema_of
+from mainstay.usecase import Serving
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A split, and since when each of its versions has been live without a break."""
+
+    split: Split
+    since: Mapping[str, Instant]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a server needs beside the bytes of its versions: what stands, and the policies of its configuration."""
+
+    standing: Standing
+    policies: Serving
+
+
+def since(history: Sequence[Fact[Split]]) -> dict[str, datetime]:
+    """Since when each version of the last split (of at least one) is live, standing by included."""
+    found: dict[str, datetime] = {}
+    live = {arm.version for arm in history[-1].body.arms}
+    for fact in reversed(history):
+        live &= {arm.version for arm in fact.body.arms}
+        if not live:
+            break
+        found |= dict.fromkeys(live, fact.at)
+    return found
+
+
+class Kept:
+    """One file, written whole or not at all. Servers of one home share it: they apply the same splits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, applied: Applied) -> None:
+        """Keep what was applied. Unavailable where the disk does not take it; what was kept before stays then."""
+        data = json.dumps({"schema": schema_of(Applied), **encode(applied)}).encode()
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # or a power cut could leave the new name with nothing behind it
+                temporary.replace(self._path)
+            finally:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"{(error.strerror or str(error)).lower()} while keeping the split", str(self._path)
+            ) from error
+
+    def read(self) -> Applied | None:
+        """What was kept; None where nothing was. Refused where it is damaged, Unavailable where it cannot be read."""
+        try:
+            body = json.loads(self._path.read_bytes())
+            return decode(Applied, body, int(body.pop("schema")))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(
+                f"{(error.strerror or str(error)).lower()} while reading the kept split", str(self._path)
+            ) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Refused("not a split that was kept here", str(self._path)) from error
