@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mainstay.data.freeze import open_dataset
-from mainstay.data.mask import pseudonym
 from mainstay.data.typed import text_of
-from mainstay.digests import new_id
+from mainstay.digests import new_id, pseudonym
 from mainstay.errors import Conflict, NotFound, Unavailable
 from mainstay.journeys.asked import Asked
 from mainstay.ledger.facts import Entry

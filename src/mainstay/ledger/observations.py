@@ -52,7 +52,7 @@ class Observations:
 
     def rejections(self, window: Window, seq: int | None = None) -> pa.Table:
         """Requests refused before scoring, by `at`."""
-        return self._read("rejection", window, seq, "at, field, reason")
+        return self._read("rejection", window, seq, '"at", field, reason')
 
     def labels(self, window: Window, seq: int | None = None) -> pa.Table:
         """Labels as they were sent, by when they reached us; `horizon` is in microseconds."""
@@ -60,7 +60,7 @@ class Observations:
 
     def actions(self, window: Window, seq: int | None = None) -> pa.Table:
         """Actions as they were sent, by when they reached us."""
-        return self._read("action", window, seq, "known_at, prediction_id, entity, kind")
+        return self._read("action", window, seq, 'known_at, prediction_id, entity, kind, "at"')
 
     def feeds(self, window: Window, seq: int | None = None) -> pa.Table:
         """How far each source of labels said that it was complete, by when it said so."""
