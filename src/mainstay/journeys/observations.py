@@ -5,7 +5,7 @@ import os
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from mainstay.ledger.kinds import DATASETS, ERASURES
 from mainstay.ledger.shipping import Shipped, ship
 from mainstay.ledger.upkeep import compact, erase
 from mainstay.nouns import Erasure
-from mainstay.usecase import UseCase
+from mainstay.usecase import UseCase, normal
 from mainstay.wiring import Platform
 
 LOOK = 1.0
@@ -121,11 +121,18 @@ def erased(platform: Platform, use_case: UseCase, entity: str, asked: Asked, wai
 
 
 def stored_name(platform: Platform, use_case: UseCase, entity: str) -> str:
-    """An entity as it is stored: its name, or its pseudonym where the contract says so."""
+    """An entity as it is stored: spelt as its column is in a dataset, or its pseudonym where the contract says so."""
     column = use_case.contract.columns.get(use_case.entity) if use_case.entity else None
-    if column is None or column.personal != "hash":
-        return entity
-    return pseudonym(unicodedata.normalize("NFC", entity), platform.pseudonym_key()[1])
+    text = unicodedata.normalize("NFC", entity)
+    if column is None:
+        return text
+    if column.type in ("integer", "number"):
+        with suppress(ValueError):  # what is no number stays the text that it is, and meets nobody
+            number = float(text)
+            text = str(int(number)) if number.is_integer() else repr(number)
+    elif column.type == "category":
+        text = normal(text)
+    return pseudonym(text, platform.pseudonym_key()[1]) if column.personal == "hash" else text
 
 
 def _drain(platform: Platform, use_case: str, wait: Wait) -> None:
