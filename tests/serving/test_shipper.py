@@ -77,3 +77,16 @@ def test_a_second_shipper_of_a_host_stands_by_until_the_first_is_gone(tmp_path: 
         log_one(tmp_path, "second")
         assert eventually(lambda: shipped(tmp_path) == ["first", "second"])
     assert shipped(tmp_path) == ["first", "second"]
+
+
+def test_a_shipper_that_dies_is_started_again_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    with shipping(Settings(home=tmp_path), "tiny", said.append):
+        log_one(tmp_path, "first")
+        assert eventually(lambda: shipped(tmp_path) == ["first"])
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        (child,) = [each for each in children if b"--follow" in Path(f"/proc/{each}/cmdline").read_bytes()]
+        os.kill(int(child), signal.SIGKILL)
+        log_one(tmp_path, "second")
+        assert eventually(lambda: shipped(tmp_path) == ["first", "second"], 15)
+    assert said == ["the shipper ended with -9; another takes its place"]
