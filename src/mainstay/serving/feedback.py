@@ -31,6 +31,7 @@ from mainstay.serving.arms import Arms, Live
 from mainstay.serving.guard import batch_room, parse_json, read_body
 from mainstay.serving.log import Log
 from mainstay.serving.problems import Rejected, as_json
+from mainstay.suggest import did_you_mean
 
 ITEMS = 10_000
 """Labels, and actions, that one request may bring."""
@@ -168,8 +169,10 @@ def read_feedback(given: Any, live: Live, horizon: timedelta, now: datetime) -> 
     """The feedback in a JSON value. Rejected with 422 or 413 where it is none at all; a bad item spoils no other."""
     if not isinstance(given, dict):
         raise Rejected(422, "feedback is a JSON object", [Problem("", "is not an object", "an object")])
+    unknown = [name for name in given if name not in FIELDS][:SHOWN]
     problems = [
-        Problem(name[:64], "unknown field", "one of " + ", ".join(FIELDS)) for name in given if name not in FIELDS
+        Problem(name[:64], f"unknown field{did_you_mean(name[:64], FIELDS)}", "one of " + ", ".join(FIELDS))
+        for name in unknown
     ]
     problems += [
         Problem(name, "is not an array", "an array of objects")
@@ -213,7 +216,7 @@ class _Reader:
         else:
             for name in given:
                 if name not in fields:
-                    self._found.append(Problem(name[:64], "unknown field", "one of " + ", ".join(fields)))
+                    self._wrong(name[:64], "unknown field", "one of " + ", ".join(fields))
             taken = read(given)
             if not self._found:
                 kind, row, told = taken
