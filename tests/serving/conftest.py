@@ -2,7 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +18,16 @@ from fastapi import FastAPI
 
 from mainstay.adapters.blobs import Blobs
 from mainstay.adapters.signing import Signer
-from mainstay.errors import MainstayError, NotFound
+from mainstay.errors import MainstayError, NotFound, Unavailable
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
+from mainstay.logged import encoded, observed
 from mainstay.nouns import Arm, Holdout, Split
+from mainstay.observed import SegmentHeader
 from mainstay.registry.live import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
+from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.kept import Kept, Standing
@@ -139,11 +146,47 @@ class Client:
         return self._runner.run(asked())
 
 
+@dataclass
+class Written:
+    """A log in memory. `full` is the error that it answers with while its disk is full."""
+
+    records: list[tuple[str, dict[str, Any], str, tuple[Any, ...]]] = field(default_factory=list)
+    full: Unavailable | None = None
+    lost: Unavailable | None = None
+
+    def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
+        _or_raise(self.full)
+        self.records.append((kind, dict(features or {}), contract, tuple(record)))
+
+    async def committed(self) -> None:
+        _or_raise(self.lost)
+
+    def observed(self) -> list[Any]:
+        """What was written, as a reader has it."""
+        return [
+            each
+            for kind, features, contract, record in self.records
+            for each in observed(SegmentHeader("tiny", kind, contract, "host", NOW, dict(features)), encoded(record))
+        ]
+
+
 @pytest.fixture
-def client(arms: Arms) -> Iterator[Client]:
+def written() -> Written:
+    """An empty log."""
+    return Written()
+
+
+@pytest.fixture
+def answering(written: Written) -> Answering:
+    """What answers, and writes to that log."""
+    return Answering(written, lambda: NOW)
+
+
+@pytest.fixture
+def client(arms: Arms, answering: Answering) -> Iterator[Client]:
     """A client of an app over those arms."""
     with asyncio.Runner() as runner:
-        yield Client(create_app(arms, "tiny", lambda: NOW), runner)
+        yield Client(create_app(arms, "tiny", answering), runner)
 
 
 @pytest.fixture
@@ -166,11 +209,53 @@ def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bund
     return opened.settings.home
 
 
-def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
+def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer, entity: Entity | None = None) -> None:
     """Put a signed version on the shelf."""
-    data = document(manifest_of(version, bundle, signer.key_id))
+    data = document(manifest_of(version, bundle, signer.key_id, entity))
     for name, content in {**to_files(bundle), MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
         blobs.put(f"versions/tiny/{version}/{name}", content)
+
+
+@pytest.fixture(name="shelve")
+def _shelve() -> Callable[..., None]:
+    """Puts a signed version on the shelf."""
+    return shelve
+
+
+START = """
+import sys
+from pathlib import Path
+from mainstay.serving.main import serve
+from mainstay.settings import Settings
+
+settings = Settings(home=Path(sys.argv[1]), ledger=sys.argv[3])
+serve(settings, "tiny", "127.0.0.1", 0, int(sys.argv[2]), True, lambda words: print(words, file=sys.stderr))
+"""
+
+
+@pytest.fixture
+def running() -> Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]:
+    """Runs the real server in a process of its own: the process, and the line that begins with its address.
+
+    It is ended with SIGTERM, and must then end well.
+    """
+
+    @contextmanager
+    def run(home: Path, workers: int = 1, ledger: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+        command = [sys.executable, "-c", START, str(home), str(workers), ledger]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert server.stdout is not None
+        try:
+            line = server.stdout.readline()
+            if not line:
+                pytest.fail(server.communicate()[1])
+            yield server, line
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, errors = server.communicate(timeout=15)
+        assert server.returncode == 0, errors
+
+    return run
 
 
 def manifest_of(version: str, bundle: Bundle, key_id: str, entity: Entity | None = None) -> Manifest:

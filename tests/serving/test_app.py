@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,8 +12,8 @@ import pytest
 from starlette.types import Message
 
 from mainstay.nouns import Arm
-from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
+from mainstay.serving.answering import Answering
 from mainstay.serving.arms import Arms
 
 if TYPE_CHECKING:
@@ -108,17 +109,12 @@ def test_a_method_that_is_not_taken_is_a_problem(client: "Client", method: str, 
 
 
 def test_a_defect_tells_the_client_nothing_and_the_log_everything(
-    client: "Client", arms: Arms, row: dict[str, Any], caplog: pytest.LogCaptureFixture
+    client: "Client", answering: Answering, row: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken(Scorer):
-        def __init__(self, scorer: Scorer) -> None:
-            self.bundle = scorer.bundle
+    def broken() -> datetime:
+        raise RuntimeError("the password is swordfish")
 
-        def score(self, columns: Any) -> Any:
-            raise RuntimeError("the password is swordfish")
-
-    assert arms.live is not None
-    object.__setattr__(arms.live, "arms", {"1.0.0": Broken(arms.live.arms["1.0.0"])})
+    answering.clock = broken
     with caplog.at_level(logging.ERROR):
         answer = client.post("/predict", json={"features": row})
     assert answer.status_code == 500

@@ -12,7 +12,6 @@ import pytest
 from mainstay.nouns import Arm
 from mainstay.observed import Ending
 from mainstay.rollout.assign import Assignment
-from mainstay.scoring.scorer import Scorer
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import Attempt, Lanes, answer, scored
 
@@ -159,10 +158,8 @@ def canary(world: "World") -> Live:
 
 
 def ask(live: Live, version: str, scores: dict[str, Callable[[], float]]) -> list[Attempt[float]]:
-    by_scorer = {id(live.arms[name]): score for name, score in scores.items()}
-
-    def score(scorer: Scorer) -> float:
-        return by_scorer[id(scorer)]()
+    def score(asked: str) -> float:
+        return scores[asked]()
 
     return asyncio.run(answer(Lanes(), live, Assignment(version, 0.9, False, version), score, math.isfinite))
 

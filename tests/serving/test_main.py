@@ -23,6 +23,7 @@ from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.main import listen, serve
+from mainstay.serving.tally import EVERY
 from mainstay.serving.worker import arms_of
 from mainstay.settings import Settings
 from mainstay.wiring import platform
@@ -97,6 +98,7 @@ def test_workers_share_a_socket_sum_their_metrics_and_are_replaced(home: Path, r
         # A connection for each: the kernel gives connections to workers, not requests.
         for _ in range(40):
             assert httpx.post(f"{address}/predict", json={"features": row}).status_code == 200
+        time.sleep(EVERY + 0.2)  # a worker tells the others once a second what it counted
         text = httpx.get(f"{address}/metrics").text
         assert 'mainstay_requests_total{route="/predict",status="200",version="1.0.0"} 40.0' in text
         assert 'mainstay_arm_loads_total{outcome="loaded",version="1.0.0"} 2.0' in text

@@ -2,22 +2,24 @@
 
 import dataclasses
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainstay.nouns import Arm
+from mainstay.observed import Ending, Role
 from mainstay.scoring.bundle import Bundle
+from mainstay.scoring.decide import Calibration
 from mainstay.scoring.reading import columns_of
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving.arms import Arms
 from mainstay.usecase import Serving
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Client, World
+    from tests.serving.conftest import Client, World, Written
 
 KEYS = [
     "prediction_id", "entity", "probability", "decision", "risk", "threshold", "classes", "scores", "version", "flags",
@@ -177,24 +179,19 @@ def test_requests_go_to_the_arm_of_their_entity(
     assert other == client.post("/predict", json={"entity": "7", "features": row}).json()["version"]
 
 
-def test_a_model_without_a_finite_number_is_a_defect_not_an_answer(client: "Client", arms: Arms) -> None:
+def test_a_model_without_a_finite_number_is_a_defect_not_an_answer(
+    client: "Client", world: "World", arms: Arms, row: dict[str, Any], written: "Written", tiny_bundle: Bundle
+) -> None:
     assert arms.live is not None
-    scorer = arms.live.arms["1.0.0"]
-    finite = scorer.score
-
-    class Broken(Scorer):
-        def __init__(self) -> None:
-            self.bundle = scorer.bundle
-
-        def score(self, columns: Any) -> Any:
-            scored = finite(columns)
-            scored.probability[:] = np.nan
-            return scored
-
-    object.__setattr__(arms.live, "arms", {"1.0.0": Broken()})
-    answer = client.post("/predict", json={"features": {"age": 40, "plan": "basic"}})
+    broken = Scorer(dataclasses.replace(tiny_bundle, calibration=Calibration(math.nan, 0.0)))
+    arms.live = dataclasses.replace(arms.live, arms={"1.0.0": broken})
+    answer = client.post("/predict", json={"features": row})
     assert answer.status_code == 500
     assert answer.json()["detail"] == "the model made no finite probability of this row"
+    (record,) = written.observed()
+    assert (record.role, record.outcome, record.probability) == (Role.ATTEMPTED, Ending.NOT_FINITE, None)
+    (told,) = client.post("/predict_batch", json={"rows": [{"features": row}]}).json()["predictions"]
+    assert told["status"] == 500
 
 
 values = st.recursive(

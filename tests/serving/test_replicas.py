@@ -3,10 +3,9 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,8 @@ from mainstay.nouns import Arm, Split
 from mainstay.settings import Settings
 from mainstay.wiring import platform
 
-START = """
-import sys
-from pathlib import Path
-from mainstay.serving.main import serve
-from mainstay.settings import Settings
-
-settings = Settings(home=Path(sys.argv[1]), ledger=sys.argv[3])
-serve(settings, "tiny", "127.0.0.1", 0, int(sys.argv[2]), True, lambda words: print(words, file=sys.stderr))
-"""
+Running = Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]
 NOBODY_LISTENS = "postgresql://mainstay@127.0.0.1:1/ledger"
-
-
-@contextmanager
-def running(home: Path, workers: int, ledger: str = "") -> "Iterator[tuple[subprocess.Popen[str], str]]":
-    """A server and the line it printed. It is ended with SIGTERM, and must then end well."""
-    command = [sys.executable, "-c", START, str(home), str(workers), ledger]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    try:
-        line = server.stdout.readline()
-        if not line:
-            pytest.fail(server.communicate()[1])
-        yield server, line
-    finally:
-        server.send_signal(signal.SIGTERM)
-        _, errors = server.communicate(timeout=15)
-    assert server.returncode == 0, errors
 
 
 @pytest.fixture
@@ -56,7 +30,9 @@ def ledger(home: Path) -> Iterator[Ledger]:
         yield opened.ledger
 
 
-def test_every_worker_reports_its_split_and_what_is_warm_and_signs_off_at_its_end(home: Path, ledger: Ledger) -> None:
+def test_every_worker_reports_its_split_and_what_is_warm_and_signs_off_at_its_end(
+    home: Path, ledger: Ledger, running: Running
+) -> None:
     with running(home, 2):
         time.sleep(0.2)
         found = live(ledger, "tiny")
@@ -73,7 +49,7 @@ def test_every_worker_reports_its_split_and_what_is_warm_and_signs_off_at_its_en
     assert live(ledger, "tiny") + vanished(ledger, "tiny") == []
 
 
-def test_a_worker_that_is_killed_is_missed(home: Path, ledger: Ledger) -> None:
+def test_a_worker_that_is_killed_is_missed(home: Path, ledger: Ledger, running: Running) -> None:
     with running(home, 2) as (server, _):
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
         time.sleep(0.2)
@@ -87,9 +63,9 @@ def test_a_worker_that_is_killed_is_missed(home: Path, ledger: Ledger) -> None:
 
 
 def test_a_restart_without_the_ledger_answers_as_before_and_says_that_it_is_degraded(
-    home: Path, row: dict[str, Any]
+    home: Path, row: dict[str, Any], running: Running
 ) -> None:
-    with running(home, 1) as (_, line):
+    with running(home) as (_, line):
         assert "serves tiny@1.0.0" in line
     for workers in (1, 2):
         started = time.monotonic()

@@ -52,7 +52,7 @@ def predict(
     now = platform.settings.clock()
     ids = [new_id(now) for _ in rows]
     trace_id = new_id(now)
-    made = answers(live, rows, ids, trace_id)
+    made = answers(live, rows, ids, trace_id, now)
     if not batch and isinstance(made[0], Rejected):
         raise Refused(
             "; ".join(f"{each.field or 'it'} {each.reason}: it must be {each.expected}" for each in made[0].errors),

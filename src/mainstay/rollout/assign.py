@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from mainstay.digests import unit_interval
 from mainstay.errors import Refused
-from mainstay.expressions import Kind, parse
+from mainstay.expressions import Kind
 from mainstay.nouns import Pin, Split
 from mainstay.rollout.condition import Features, condition
 
@@ -106,7 +106,7 @@ class Assigner:
             self._by_entity.setdefault(_composed(pin.entity), []).append((pin.until, assignment))
         else:
             try:
-                holds = condition(parse(pin.where or "", kinds))
+                holds = condition(pin.where or "", kinds)
             except Refused as error:
                 return f"a pin to {pin.arm} has a condition that means nothing here: {error.message}"
             self._by_condition.append((holds, pin.until, assignment))

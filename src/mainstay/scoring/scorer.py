@@ -11,7 +11,7 @@ from mainstay.scoring.decide import calibrated
 from mainstay.scoring.derive import Columns
 from mainstay.scoring.encode import encode
 from mainstay.scoring.reading import columns_of
-from mainstay.scoring.session import Session
+from mainstay.scoring.session import Session, Single
 
 TOLERANCE = 1e-6
 """How far a score may differ from the recorded one on another kind of CPU."""
@@ -51,6 +51,10 @@ class Scorer:
         scores[:, place] = probability
         scores[:, 1 - place] = 1.0 - probability
         return Scored(tensor, scores, probability)
+
+    def single(self) -> Single:
+        """The graph for one row at a time, on one thread at a time."""
+        return self._session.single(len(self.bundle.decide.classes))
 
     def warm_up(self) -> None:
         """Score the golden rows. Refused if a tensor or a score is not what was recorded: this is not that model."""

@@ -49,6 +49,31 @@ class Session:
         parts = [self._run(tensor[start : start + CHUNK]) for start in range(0, max(len(tensor), 1), CHUNK)]
         return np.concatenate(parts).astype(np.float64)
 
+    def single(self, classes: int) -> "Single":
+        """The same graph for one row at a time, without what is allocated and checked for each call."""
+        return Single(self._session, self._input, self._output, int(self.width), classes)
+
     def _run(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         made: NDArray[np.float32] = self._session.run([self._output], {self._input: tensor})[0]
         return made
+
+
+class Single:
+    """A loaded graph bound to one row: write `tensor`, run, read. One thread at a time."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, takes: str, makes: str, width: int, classes: int) -> None:
+        self.tensor = np.zeros((1, width), dtype=np.float32)
+        """What is scored, shape (1, width)."""
+        self._scores = np.zeros((1, classes), dtype=np.float32)
+        self._session = session
+        self._binding = session.io_binding()
+        for bind, name, array in (
+            (self._binding.bind_input, takes, self.tensor),
+            (self._binding.bind_output, makes, self._scores),
+        ):
+            bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+    def run(self, place: int) -> float:
+        """The score of the class at `place`, for the row that the tensor holds now."""
+        self._session.run_with_iobinding(self._binding)
+        return float(self._scores[0, place])

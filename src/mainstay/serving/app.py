@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay.digests import new_id
 from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
+from mainstay.serving.answering import Answering
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.info import add_info
-from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
+from mainstay.serving.tally import Tally
 
 BATCHES = 2
 """Batches worked on at a time, each on a thread of its own; others wait, so that single requests need not."""
@@ -37,13 +35,15 @@ log = logging.getLogger(__name__)
 def create_app(
     arms: Arms,
     use_case: str,
-    clock: Callable[[], datetime],
+    answering: Answering,
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
+    tally: Tally | None = None,
 ) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
-    There is no route for feedback without `feedback`. It starts nothing: whoever serves it keeps the arms fresh.
+    There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
+    yet. It starts nothing: whoever serves it keeps the arms fresh and the log sealed.
     """
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
@@ -56,26 +56,29 @@ def create_app(
         exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
     )
     app.add_middleware(Witness)
-    _add_predictions(app, arms, clock)
+    _add_predictions(app, arms, answering)
     _add_health(app, arms)
     add_info(app, arms, use_case)
     if feedback is not None:
         add_feedback(app, arms, feedback)
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus, in its text format")
-    def read_metrics() -> Response:
+    async def read_metrics() -> Response:
         arms.measure(time.monotonic())
-        return Response(metrics.exposition(shared_metrics), headers={"content-type": metrics.CONTENT_TYPE})
+        if tally is not None:
+            tally.flush()  # here, on the thread that counts
+        made = await asyncio.to_thread(metrics.exposition, shared_metrics)
+        return Response(made, headers={"content-type": metrics.CONTENT_TYPE})
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
-        return schemas.with_live(made, arms.live)
+        return schemas.with_live(made, arms.live, answering.clock())
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def _add_predictions(app: FastAPI, arms: Arms, clock: Callable[[], datetime]) -> None:
+def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
     batches = asyncio.Semaphore(BATCHES)
     single_bodies, batch_bodies = single_room(), batch_room()
 
@@ -84,10 +87,9 @@ def _add_predictions(app: FastAPI, arms: Arms, clock: Callable[[], datetime]) ->
         _live(arms)
         async with read_body(request, single_bodies) as body:
             # Looked up again: whoever sends slowly is not answered by what was live when they began.
-            made = answers(_live(arms), [parse_json(body)], [new_id(clock())], request.state.trace_id)[0]
-        if isinstance(made, Rejected):
-            raise made
-        request.state.version = metrics.count_answers([made])
+            state = request.state
+            made = await answering.one(_live(arms), parse_json(body), state.trace_id, state.started)
+        state.version = metrics.count_answers([made])
         return Response(as_json(made), media_type="application/json")
 
     @app.post(
@@ -98,17 +100,17 @@ def _add_predictions(app: FastAPI, arms: Arms, clock: Callable[[], datetime]) ->
     )
     async def predict_batch(request: Request) -> Response:
         _live(arms)
+        state = request.state
         async with read_body(request, batch_bodies) as body, batches:
-            made, version = await asyncio.to_thread(_batch, _live(arms), body, new_id(clock()), request.state.trace_id)
-        request.state.version = version
+            made, version = await asyncio.to_thread(_batch, answering, _live(arms), body, state.trace_id, state.started)
+            await answering.committed()
+        state.version = version
         return Response(made, media_type="application/json")
 
 
-def _batch(live: Live, body: bytearray, batch_id: str, trace_id: str) -> tuple[bytes, str]:
+def _batch(answering: Answering, live: Live, body: bytearray, trace_id: str, started: float) -> tuple[bytes, str]:
     """The JSON that answers a batch, and the version that answered it, as it is counted."""
-    rows = _rows(parse_json(body))
-    ids = [f"{batch_id}.{place}" for place in range(len(rows))]
-    made = answers(live, rows, ids, trace_id)
+    made = answering.batch(live, _rows(parse_json(body)), trace_id, started)
     version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
     told = [
         problem(each, trace_id, instance=f"#/rows/{place}") if isinstance(each, Rejected) else each
@@ -192,10 +194,11 @@ class Witness:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started = scope.get("state", {}).get("started") or time.perf_counter()
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"]
         state = scope.setdefault("state", {})
-        state["trace_id"] = trace_of(given)
+        state.setdefault("trace_id", trace_of(given))
+        state["started"] = started
         status = 0
 
         async def noted(message: Message) -> None:

@@ -19,6 +19,7 @@ from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
 from mainstay.serving.entities import Stored, as_given, entity_of_all, storing
 from mainstay.serving.kept import Applied, Kept, Standing
+from mainstay.serving.rows import ArmRows
 from mainstay.usecase import Serving
 
 EVERY = 1.0
@@ -36,7 +37,7 @@ class Live:
     `arms` lacks a version of the split only where a process that had nothing to answer with took what it could load;
     the split's champion is never lacking. `since` tells from when on each version has been live. `stored` makes of an
     entity as it was given the one that is assigned, pinned and logged, a pseudonym where the contract wants one; the
-    answer alone carries it as it was given.
+    answer alone carries it as it was given. `rows` are the arms made ready for single rows.
     """
 
     split: Split
@@ -46,23 +47,28 @@ class Live:
     since: Mapping[str, datetime] = field(default_factory=dict)
     stored: Stored = as_given
     assigner: Assigner = field(init=False, repr=False, compare=False)
+    rows: Mapping[str, ArmRows] = field(init=False, repr=False, compare=False)
+    incumbent: str = field(init=False, repr=False, compare=False)
+    """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
+
+    That is the one the rollout began with, whatever its share by now; one that stands by never is.
+    """
+    listens: bool = field(init=False, repr=False, compare=False)
+    """Whether any loaded arm listens."""
 
     def __post_init__(self) -> None:
         inputs = self.arms[self.split.champion].bundle.encoder.inputs
         kinds = {each.name: each.kind for each in inputs}
         object.__setattr__(self, "assigner", Assigner(self.split, kinds, self.arms))
+        rows = {version: ArmRows(version, scorer, self.policies) for version, scorer in self.arms.items()}
+        object.__setattr__(self, "rows", rows)
+        first = next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
+        object.__setattr__(self, "incumbent", first)
+        object.__setattr__(self, "listens", any(arm.listens and arm.version in self.arms for arm in self.split.arms))
 
     @property
     def complete(self) -> bool:
         return len(self.arms) == len({arm.version for arm in self.split.arms})
-
-    @property
-    def incumbent(self) -> str:
-        """The version that is being challenged, and answers where a challenger fails: the first arm that is loaded.
-
-        That is the one the rollout began with, whatever its share by now; one that stands by never is.
-        """
-        return next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
 
     def listening(self, answered: str) -> tuple[str, ...]:
         """The versions that listen to what `answered` answered."""

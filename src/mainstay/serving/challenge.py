@@ -7,6 +7,7 @@ What no thread is safe from is code that keeps the interpreter's lock; ONNX Runt
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -18,9 +19,10 @@ from typing import Generic, TypeVar
 
 from mainstay.observed import Ending
 from mainstay.rollout.assign import Assignment
-from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
 from mainstay.serving.arms import Live
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ THREADS = 2
 """Threads of one version."""
 WAITING = 64
 """Requests that wait for them; more are late at once."""
+AGAIN = 10.0
+"""Seconds before the log is told again that a version raises."""
 IDLE = 60.0
 """Seconds after which a thread without work ends; the next request starts another."""
 
@@ -54,26 +58,57 @@ def scored(version: str, score: Callable[[], T], finite: Callable[[T], bool]) ->
         ending = Ending.OK if finite(made) else Ending.NOT_FINITE
     except Exception:  # noqa: BLE001
         # An arm is somebody's model: whatever it does wrong is counted against it, and must end nothing else.
+        _say(version, started)
         return Attempt(version, Ending.RAISED, (time.perf_counter() - started) * 1e6, None)
     return Attempt(version, ending, (time.perf_counter() - started) * 1e6, made)
 
 
+_SCORING: set[int] = set()
+
+
+def scored_aside(version: str, score: Callable[[], T], finite: Callable[[T], bool]) -> Attempt[T]:
+    """As `scored`, on a thread that nobody can end: while it is at it, `hanging` says so."""
+    _SCORING.add(threading.get_ident())
+    try:
+        return scored(version, score, finite)
+    finally:
+        _SCORING.discard(threading.get_ident())
+
+
+def hanging() -> bool:
+    """Whether an arm is being scored on a thread of its own. A process that ends meanwhile must leave at once.
+
+    The interpreter's own end would meet the thread inside ONNX Runtime, and abort (exit code 134).
+    """
+    return bool(_SCORING)
+
+
+def _say(version: str, now: float) -> None:
+    """Tell the log what a version raised, now and then: one that always raises must not fill a disk."""
+    if now - _SAID.get(version, -math.inf) >= AGAIN:
+        _SAID[version] = now
+        log.exception("%s raised while it scored; it is counted, and not told again for %g s", version, AGAIN)
+
+
+_SAID: dict[str, float] = {}
+
+
 async def answer(
-    lanes: "Lanes", live: Live, assignment: Assignment, score: Callable[[Scorer], T], finite: Callable[[T], bool]
+    lanes: "Lanes", live: Live, assignment: Assignment, score: Callable[[str], T], finite: Callable[[T], bool]
 ) -> list[Attempt[T]]:
     """Every attempt to answer a request, in order. The last one answers if it is OK; else nobody does.
 
     The incumbent (`Live.incumbent`) is scored at once, on the event loop. Any other arm is a challenger: it is given
-    `serving.challenger_budget`, and where it fails the incumbent answers.
+    `serving.challenger_budget`, and where it fails the incumbent answers. `score` is told which version it is for.
     """
     version = assignment.version
     attempts = []
     if version != live.incumbent:
         budget = live.policies.challenger_budget.total_seconds()
-        attempts.append(await lanes.attempt(version, lambda: score(live.arms[version]), finite, budget))
+        attempts.append(await lanes.attempt(version, lambda: score(version), finite, budget))
         if attempts[0].ending is Ending.OK:
             return attempts
-    attempts.append(scored(live.incumbent, lambda: score(live.arms[live.incumbent]), finite))
+    attempts.append(scored(live.incumbent, lambda: score(live.incumbent), finite))
     return attempts
 
 
@@ -150,7 +185,7 @@ class _Job(Generic[T]):
         self.finished = math.inf
 
     def run(self) -> None:
-        self.found = scored(self.version, self.score, self.finite)
+        self.found = scored_aside(self.version, self.score, self.finite)
         self.finished = time.perf_counter()
         self.tell()
 

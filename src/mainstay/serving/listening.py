@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mainstay.serving import metrics
-from mainstay.serving.challenge import Attempt, scored
+from mainstay.serving.challenge import Attempt, scored_aside
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Listeners:
         the rows are counted as unwritten.
         """
         ear = self._ears.get(version) or self._ears.setdefault(version, _Ear(version, *self._shape))
-        taken = ear.takes(_Heard(rows, lambda: scored(version, score, finite), write))
+        taken = ear.takes(_Heard(rows, lambda: scored_aside(version, score, finite), write))
         if not taken:
             metrics.LISTENED.labels(version, "shed").inc(rows)
         return taken

@@ -1,7 +1,7 @@
 """What a serving process counts, for Prometheus. Decisions never read these: they read the ledger and observations."""
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,27 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NONE, SEVERAL = "none", "several"
 """The labels of a request that no route, or no version, answered; and of a batch that several versions did."""
 
+SECONDS_BOUNDS = (
+    *(.0005, .001, .0015, .002, .003, .005, .0075),
+    *(.01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+)  # fmt: skip
+PROBABILITY_BOUNDS = tuple(step / 20 for step in range(1, 21))
+
 # A second series for every one of ours, that several workers could not share anyway.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
+
+
+class TalliedHistogram(Histogram):
+    """A histogram that takes observations counted elsewhere."""
+
+    def take(self, counts: Sequence[int], total: float) -> None:
+        """Add so many observations to each bucket (the last has no bound), which add up to `total`."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
 
 REQUESTS = Counter(
     "mainstay_requests",
@@ -24,24 +42,24 @@ REQUESTS = Counter(
     ("route", "status", "version"),
     registry=REGISTRY,
 )
-SECONDS = Histogram(
+SECONDS = TalliedHistogram(
     "mainstay_request_seconds",
     "Seconds from a request's headers to the last byte of its answer, by route. Uploading the body counts.",
     ("route",),
-    buckets=(.0005, .001, .0015, .002, .003, .005, .0075, .01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+    buckets=SECONDS_BOUNDS,
     registry=REGISTRY,
-)  # fmt: skip
+)
 PREDICTIONS = Counter(
     "mainstay_predictions",
     "Predictions answered, by the version that answered and its decision. Each row of a batch is one.",
     ("version", "decision"),
     registry=REGISTRY,
 )
-PROBABILITY = Histogram(
+PROBABILITY = TalliedHistogram(
     "mainstay_probability",
     "Probability of the positive class in the predictions answered, by version.",
     ("version",),
-    buckets=tuple(step / 20 for step in range(1, 21)),
+    buckets=PROBABILITY_BOUNDS,
     registry=REGISTRY,
 )
 SPLIT_NUMBER = Gauge(

@@ -4,14 +4,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from mainstay.scoring.decide import decision, risk
-from mainstay.scoring.reading import Problem, Row, columns_of, read_row
-from mainstay.scoring.scorer import Scorer
+from mainstay.nouns import Value
+from mainstay.scoring.reading import Problem
+from mainstay.scoring.rowwise import ReadRow, ScoredRow
 from mainstay.serving.arms import Live
 from mainstay.serving.entities import Stored, as_given
 from mainstay.serving.problems import Rejected
+from mainstay.serving.rows import ArmRows
 from mainstay.suggest import did_you_mean
 
 Answer = dict[str, Any]
@@ -22,6 +24,7 @@ LONGEST = 200
 """Characters of an entity or of a request id."""
 NAMED = 3
 """Unknown fields that a problem names, of however many there are: looking for what was meant takes time."""
+NOT_FINITE = "the model made no finite probability of this row"
 
 _LARGEST = int("9" * LONGEST)
 _ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
@@ -30,18 +33,25 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as read. `entity` is as it was given, `unit` the text that chooses the arm."""
+    """A request as read.
 
+    `entity` is as it was given, `stored` as it is logged; `unit` is the text that chooses the arm: the entity as it is
+    stored, else the client's request id, else the prediction's.
+    """
+
+    prediction_id: str
     entity: str | int | None
-    unit: str
+    stored: str | None
+    request_id: str | None
     features: Mapping[str, Any]
+
+    @property
+    def unit(self) -> str:
+        return self.stored or self.request_id or self.prediction_id
 
 
 def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> Asked:
-    """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong.
-
-    The unit is the entity as it is `stored`, else the client's request id, else the prediction's.
-    """
+    """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong."""
     if not isinstance(given, dict):
         raise Rejected(422, "a request is a JSON object", [Problem("", "is not an object", "an object")])
     entity, request_id, features = (given.get(name) for name in ("entity", "request_id", "features"))
@@ -61,8 +71,7 @@ def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> A
     ]
     if problems:
         raise Rejected(422, _summary(problems, len(unknown)), problems)
-    unit = stored(entity) or request_id or prediction_id
-    return Asked(entity, unit, features or {})
+    return Asked(prediction_id, entity, stored(entity), request_id, features or {})
 
 
 def _is_text(value: object) -> bool:
@@ -86,64 +95,86 @@ def _summary(problems: Sequence[Problem], unknown: int) -> str:
     return f"{first.field}: {first.reason}{more}"
 
 
-def read_features(given: Mapping[str, Any], scorer: Scorer, live: Live) -> Row:
-    """The features as the arm's inputs. Rejected with 422 where they break the contract or a policy refuses them."""
-    encoder = scorer.bundle.encoder
-    inputs = encoder.inputs
-    names = {each.name for each in inputs}
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        kept = {name: value for name, value in given.items() if name in names}
-        given = dict.fromkeys(map(_named, unknown[:NAMED])) | kept
-    row = read_row(given, inputs, live.policies.unseen_category, live.policies.out_of_range, encoder.learned)
-    if row.problems:
-        raise Rejected(422, _summary(row.problems, len(unknown)), row.problems)
-    return row
+class Question:
+    """A request, whom it is for, and its row as each arm reads it."""
+
+    __slots__ = ("_read", "asked", "assignment", "live")
+
+    def __init__(self, live: Live, asked: Asked, now: datetime) -> None:
+        """Rejected with 422 where neither the arm that is to answer nor the incumbent can read the row.
+
+        What a challenger alone refuses is the challenger's failure: the incumbent answers.
+        """
+        self.live = live
+        self.asked = asked
+        self._read: dict[str, ReadRow] = {}
+        if live.assigner.alone is not None:
+            self.assignment = live.assigner.alone
+        else:
+            champion = live.rows[live.split.champion]
+            served = champion.served(self.row(champion.version).values)
+            self.assignment = live.assign(asked.unit, now=now, entity=asked.stored, features=served)
+        row = self.row(self.assignment.version)
+        if row.problems and (self.assignment.version == live.incumbent or self.row(live.incumbent).problems):
+            names = live.rows[self.assignment.version].features
+            unknown = sum(name not in names for name in asked.features)
+            raise Rejected(422, _summary(row.problems, unknown), row.problems)
+
+    def row(self, version: str) -> ReadRow:
+        """The row as an arm reads it."""
+        if version not in self._read:
+            arm = self.live.rows[version]
+            self._read[version] = arm.reader.read(_shortened(self.asked.features, arm))
+        return self._read[version]
+
+    def values(self, version: str) -> list[Value]:
+        """What an arm scores. ValueError where its contract, another than the assigned arm's, refuses the row."""
+        row = self.row(version)
+        if row.problems:
+            raise ValueError(f"{version} cannot read the row: {row.problems[0].reason}")
+        return row.values
+
+    def answer(self, version: str, scored: ScoredRow, trace_id: str) -> Answer:
+        """The answer that an arm gives."""
+        rule = self.live.arms[version].bundle.decide
+        return {
+            "prediction_id": self.asked.prediction_id,
+            "entity": self.asked.entity,
+            "probability": scored.probability,
+            "decision": scored.decision,
+            "risk": scored.risk,
+            "threshold": rule.threshold,
+            "classes": list(rule.classes),
+            "scores": scored.scores,
+            "version": version,
+            "flags": list(self.row(version).flags),
+            "trace_id": trace_id,
+        }
 
 
-def answers(live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str) -> list[Answer | Rejected]:
-    """The answer to each request, or why it gets none, in order. Rows of one arm are scored together.
-
-    Rejected with 500 is a row for which the model made no finite probability.
-    """
-    made: dict[int, Answer | Rejected] = {}
-    asked: dict[str, list[tuple[int, Asked, Row]]] = {}
-    for place, (each, prediction_id) in enumerate(zip(given, ids, strict=True)):
-        try:
-            request = read_request(each, prediction_id, live.stored)
-            version = live.answers_with(request.unit)
-            row = read_features(request.features, live.arms[version], live)
-            asked.setdefault(version, []).append((place, request, row))
-        except Rejected as rejected:
-            made[place] = rejected
-    for version, rows in asked.items():
-        scorer = live.arms[version]
-        scored = scorer.score(columns_of([row.values for _, _, row in rows], scorer.bundle.encoder.inputs))
-        numbers = zip(scored.probability.tolist(), scored.scores.tolist(), strict=True)
-        for (place, request, row), (probability, scores) in zip(rows, numbers, strict=True):
-            if math.isfinite(probability):
-                about = (version, ids[place], trace_id)
-                made[place] = _answer(scorer, request, row, probability, scores, about)
-            else:
-                made[place] = Rejected(500, "the model made no finite probability of this row")
-    return [made[place] for place in range(len(given))]
-
-
-def _answer(
-    scorer: Scorer, asked: Asked, row: Row, probability: float, scores: list[float], about: tuple[str, str, str]
-) -> Answer:
-    version, prediction_id, trace_id = about
-    rule = scorer.bundle.decide
-    return {
-        "prediction_id": prediction_id,
-        "entity": asked.entity,
-        "probability": probability,
-        "decision": decision(rule, probability),
-        "risk": risk(rule, probability),
-        "threshold": rule.threshold,
-        "classes": list(rule.classes),
-        "scores": scores,
-        "version": version,
-        "flags": list(row.flags),
-        "trace_id": trace_id,
+def _shortened(given: Mapping[str, Any], arm: ArmRows) -> Mapping[str, Any]:
+    """The features, with the first few unknown names as they may be repeated and without the others."""
+    if given.keys() <= arm.features.keys():
+        return given
+    unknown = [name for name in given if name not in arm.features]
+    return dict.fromkeys(map(_named, unknown[:NAMED])) | {
+        name: value for name, value in given.items() if name in arm.features
     }
+
+
+def answers(
+    live: Live, given: Sequence[Any], ids: Sequence[str], trace_id: str, now: datetime
+) -> list[Answer | Rejected]:
+    """What each request would be answered at a time, or why it would get none, in order. Nothing of it is kept."""
+    made: list[Answer | Rejected] = []
+    for each, prediction_id in zip(given, ids, strict=True):
+        try:
+            question = Question(live, read_request(each, prediction_id, live.stored), now)
+        except Rejected as rejected:
+            made.append(rejected)
+            continue
+        version = question.assignment.version
+        scored = live.rows[version].score(question.values(version))
+        found = math.isfinite(scored.probability)
+        made.append(question.answer(version, scored, trace_id) if found else Rejected(500, NOT_FINITE))
+    return made

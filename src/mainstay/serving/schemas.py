@@ -1,5 +1,6 @@
 """What goes over the wire, and how OpenAPI tells of it: with the fields, ranges and categories that are live."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -85,7 +86,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 
 
-def with_live(document: Schema, live: Live | None) -> Schema:
+def with_live(document: Schema, live: Live | None, now: datetime) -> Schema:
     """The OpenAPI document with the requests that are taken now; any object for features where nothing is live."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["ProblemDocument"] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -97,7 +98,7 @@ def with_live(document: Schema, live: Live | None) -> Schema:
         inputs = scorer.bundle.encoder.inputs
         schemas["Features"] = features_schema(inputs, live)
         request = {"entity": "customer-1", "features": example(inputs, scorer.bundle.golden.rows)}
-        made = answers(live, [request], ["0" * 32], "1" * 32)[0]
+        made = answers(live, [request], ["0" * 32], "1" * 32, now)[0]
         if not isinstance(made, Rejected):
             _give_example(document, "/predict", request, made)
             _give_example(document, "/predict_batch", {"rows": [request]}, {"predictions": [made]})

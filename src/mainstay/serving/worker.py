@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -25,11 +26,15 @@ from mainstay.registry.live import configuration
 from mainstay.registry.manifest import Manifest
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
+from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.challenge import hanging
 from mainstay.serving.feedback import Feedback
+from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
+from mainstay.serving.tally import Tally
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -147,9 +152,13 @@ def serve_socket(
     opened = platform(settings)
     arms = arms_of(opened, use_case)
     written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
-    app = create_app(arms, use_case, settings.clock, shared_metrics, feedback_of(opened, use_case, written))
+    answering = Answering(written, settings.clock)
+    tally = Tally(ROUTE)
+    app = create_app(arms, use_case, answering, shared_metrics, feedback_of(opened, use_case, written), tally)
     config = uvicorn.Config(
-        app,
+        Hot(app, arms, answering, tally),
+        loop="uvloop",
+        http="httptools",
         lifespan="off",
         ws="none",
         log_config=None,
@@ -171,9 +180,15 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        answering.listeners.close(LEAVE)
         arms.sign_off()
         written.close()
         opened.ledger.close()
+    if hanging():
+        logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _end_with(parent: Any, server: Server) -> None:

@@ -1,0 +1,194 @@
+"""Requests answered in full: assigned, scored under a challenger's budget, written down, and heard by who listens."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from mainstay.errors import Unavailable
+from mainstay.logged import micros
+from mainstay.observed import Ending, Role
+from mainstay.scoring.reading import columns_of
+from mainstay.scoring.rowwise import ScoredRow
+from mainstay.scoring.scorer import Scored
+from mainstay.serving import challenge
+from mainstay.serving.arms import Live
+from mainstay.serving.challenge import Attempt, Lanes
+from mainstay.serving.ids import Ids
+from mainstay.serving.listening import Listeners
+from mainstay.serving.predict import NOT_FINITE, Answer, Question, read_request
+from mainstay.serving.problems import Rejected
+from mainstay.serving.recording import Appends, Asking, alike, batch_record, single_record
+from mainstay.serving.rows import ArmRows
+
+CHUNK = 32
+"""Rows of a batch that a challenger has its budget for."""
+FULL = "predictions cannot be written down now, and none is answered that is not"
+
+
+@dataclass(slots=True)
+class Answering:
+    """Answers what was asked of what is live. `clock` tells the time of the request."""
+
+    log: Appends
+    clock: Callable[[], datetime]
+    ids: Ids = field(default_factory=Ids)
+    lanes: Lanes = field(default_factory=Lanes)
+    listeners: Listeners = field(default_factory=Listeners)
+
+    async def one(self, live: Live, given: Any, trace_id: str, started: float) -> Answer:
+        """The answer to one request, once it is written down.
+
+        Rejected with 422 where it cannot be read, with 500 where the model made nothing of it (the record of the
+        attempt says what happened), with 503 where the log cannot take it.
+        """
+        now = self.clock()
+        asked = read_request(given, self.ids.prediction(now), live.stored)
+        question = Question(live, asked, now)
+        asking = Asking(micros(now), started, trace_id, live.split.number)
+        attempts = await challenge.answer(
+            self.lanes,
+            live,
+            question.assignment,
+            lambda version: live.rows[version].score(question.values(version)),
+            finite,
+        )
+        last = attempts[-1]
+        try:
+            for attempt in attempts:
+                answered = attempt is last and attempt.ending is Ending.OK
+                self._write(asking, question, Role.ANSWERED if answered else Role.ATTEMPTED, attempt)
+        except Unavailable as error:
+            raise unwritten() from error
+        await self.committed()
+        if last.ending is not Ending.OK or last.made is None:
+            raise defect(last)
+        self.heard(live, question, asking, last.version)
+        return question.answer(last.version, last.made, trace_id)
+
+    async def committed(self) -> None:
+        """Wait until what was written is as durable as the settings promise. Rejected with 503 where it may not be."""
+        try:
+            await self.log.committed()
+        except Unavailable as error:
+            raise unwritten() from error
+
+    def heard(self, live: Live, question: Question, asking: Asking, answered: str) -> None:
+        """Have those who listen score what was answered, later."""
+        for version in live.listening(answered):
+            self.listeners.offer(
+                version,
+                _score_one(live.rows[version], question),
+                finite,
+                lambda attempt: self._write(asking, question, Role.LISTENED, attempt),
+            )
+
+    def batch(self, live: Live, given: Sequence[Any], trace_id: str, started: float) -> list[Answer | Rejected]:
+        """The answer to each request of a batch, or why it gets none, in order; for a thread that may wait.
+
+        Rows that one arm answers are scored together. Rejected with 503, as a whole, where the log cannot take it.
+        """
+        now = self.clock()
+        batch_id = self.ids.prediction(now)
+        asking = Asking(micros(now), started, trace_id, live.split.number)
+        made: dict[int, Answer | Rejected] = {}
+        groups: dict[tuple[str, str], list[tuple[int, Question]]] = {}
+        for place, each in enumerate(given):
+            try:
+                asked = read_request(each, f"{batch_id}.{place}", live.stored)
+                question = Question(live, asked, now)
+                groups.setdefault(alike(question.assignment), []).append((place, question))
+            except Rejected as rejected:
+                made[place] = rejected
+        for (version, _), rows in groups.items():
+            try:
+                made |= self._group(live, asking, batch_id, version, rows)
+            except Unavailable as error:
+                raise unwritten() from error
+        return [made[place] for place in range(len(given))]
+
+    def _group(
+        self, live: Live, asking: Asking, batch_id: str, version: str, rows: Sequence[tuple[int, Question]]
+    ) -> dict[int, Answer | Rejected]:
+        places = [place for place, _ in rows]
+        questions = [question for _, question in rows]
+
+        def write(role: Role, attempt: Attempt[Scored]) -> None:
+            arm = live.rows[attempt.version]
+            elapsed = (time.perf_counter() - asking.started) * 1e6
+            record = batch_record(asking, batch_id, places, questions, role, attempt, elapsed)
+            self.log.append("batch", arm.features, arm.contract, record)
+
+        attempts = []
+        if version != live.incumbent:
+            budget = live.policies.challenger_budget.total_seconds() * math.ceil(len(rows) / CHUNK)
+            scores = _score_many(live.rows[version], questions)
+            attempts.append(self.lanes.attempt_here(version, scores, all_finite, budget))
+        if not attempts or attempts[0].ending is not Ending.OK:
+            incumbent = live.rows[live.incumbent]
+            # A row without a number is that row's own trouble, and no other's.
+            attempts.append(challenge.scored(incumbent.version, _score_many(incumbent, questions), lambda _: True))
+        last = attempts[-1]
+        for attempt in attempts:
+            answered = attempt is last and attempt.ending is Ending.OK
+            write(Role.ANSWERED if answered else Role.ATTEMPTED, attempt)
+        if last.made is None:
+            return {place: defect(last) for place in places}
+        for listening in live.listening(last.version):
+            self.listeners.offer(
+                listening,
+                _score_many(live.rows[listening], questions),
+                all_finite,
+                lambda attempt: write(Role.LISTENED, attempt),
+                len(rows),
+            )
+        arm = live.rows[last.version]
+        return {
+            place: question.answer(last.version, scored, asking.trace_id)
+            if math.isfinite(scored.probability)
+            else Rejected(500, NOT_FINITE)
+            for (place, question), scored in zip(rows, arm.rows_of(last.made), strict=True)
+        }
+
+    def _write(self, asking: Asking, question: Question, role: Role, attempt: Attempt[ScoredRow]) -> None:
+        arm = question.live.rows[attempt.version]
+        elapsed = (time.perf_counter() - asking.started) * 1e6
+        self.log.append(
+            "prediction", arm.features, arm.contract, single_record(asking, question, role, attempt, elapsed)
+        )
+
+
+def finite(made: ScoredRow) -> bool:
+    """Whether a row has a probability."""
+    return math.isfinite(made.probability)
+
+
+def all_finite(made: Scored) -> bool:
+    """Whether every row has a probability."""
+    return bool(np.isfinite(made.probability).all())
+
+
+def unwritten() -> Rejected:
+    """The log is full or broken."""
+    return Rejected(503, FULL, headers={"retry-after": "5"})
+
+
+def defect(attempt: Attempt[Any]) -> Rejected:
+    """Why a model that failed gives no answer; what it raised is told to nobody here."""
+    return Rejected(500, NOT_FINITE if attempt.ending is Ending.NOT_FINITE else "the model failed on this row")
+
+
+def _score_one(arm: ArmRows, question: Question) -> Callable[[], ScoredRow]:
+    return lambda: arm.score(question.values(arm.version))
+
+
+def _score_many(arm: ArmRows, questions: Sequence[Question]) -> Callable[[], Scored]:
+    def score() -> Scored:
+        rows = [arm.served(question.values(arm.version)) for question in questions]
+        return arm.scorer.score(columns_of(rows, arm.scorer.bundle.encoder.inputs))
+
+    return score

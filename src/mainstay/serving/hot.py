@@ -1,0 +1,209 @@
+"""The hot route: `POST /predict` as it is nearly always asked, answered before the application hears of it.
+
+It answers what is usual and sound: one chunk of plain JSON, for the arm that answers without a budget, on a row that
+the contract takes. Everything else, and everything that is wrong, goes to the application with nothing consumed: the
+application alone knows what is wrong and how to say it. Both answer with the same bytes and write the same record.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from types import coroutine
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mainstay.errors import Unavailable
+from mainstay.logged import micros
+from mainstay.observed import Ending, Role
+from mainstay.serving.answering import Answering, finite, unwritten
+from mainstay.serving.arms import Arms, Live
+from mainstay.serving.challenge import scored as attempted
+from mainstay.serving.guard import parse_json, trace_of
+from mainstay.serving.predict import LONGEST, Asked, Question, read_request
+from mainstay.serving.problems import Rejected, problem_response
+from mainstay.serving.recording import Asking, single_record
+from mainstay.serving.tally import Tally
+
+ROUTE = "/predict"
+LARGEST = 65_536
+"""Bytes of a body that is looked at here."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Hot:
+    """ASGI middleware, outermost. For one event loop."""
+
+    def __init__(
+        self, app: ASGIApp, arms: Arms, answering: Answering, tally: Tally, check: Callable[[Any], str] | None = None
+    ) -> None:
+        """`check` is asked first, with the headers: it returns the id of the key, or raises Rejected."""
+        self._app = app
+        self._arms = arms
+        self._answering = answering
+        self._tally = tally
+        self._check = check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        live = self._arms.live
+        state = scope["state"] = {**scope.get("state", {}), "started": started}
+        if live is None or not _plain(headers, len(scope["headers"])):
+            await self._app(scope, receive, send)
+            return
+        if self._check is not None:
+            try:
+                state["key"] = self._check(scope["headers"])
+            except Rejected:
+                await self._app(scope, receive, send)  # it refuses in the same words
+                return
+        # One step of `await receive()`: a body that is here already needs no patience, and one that is not gets the
+        # application's, which is not endless.
+        waiting = receive().__await__()
+        try:
+            pending = next(waiting)
+        except StopIteration as done:
+            message: Message = done.value
+        else:
+            await self._app(scope, _Rest(receive, lambda: _resumed(waiting, pending)), send)
+            return
+        traceparent = headers.get(b"traceparent")
+        trace_id = self._answering.ids.trace() if traceparent is None else trace_of([traceparent.decode("latin-1")])
+        state["trace_id"] = trace_id
+        found = None if message.get("more_body") else self._answer(live, message.get("body", b""), trace_id, started)
+        if found is None:
+            await self._app(scope, _Rest(receive, lambda: _known(message)), send)
+            return
+        answer, question, asking, attempt = found
+        try:
+            await self._answering.log.committed()
+        except Unavailable:
+            # Not for the application: it would write the same prediction down again.
+            await problem_response(unwritten(), trace_id)(scope, receive, send)
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-length", b"%d" % len(answer)),
+                    (b"content-type", b"application/json"),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+        made = attempt.made
+        self._tally.answered(attempt.version, made.decision, made.probability, time.perf_counter() - started)
+        if question.live.listens:
+            self._answering.heard(question.live, question, asking, attempt.version)
+
+    def _answer(self, live: Live, body: bytes, trace_id: str, started: float) -> Any:
+        """The answer, once it is in the log, and what it was made of; None where this is for the application."""
+        answering = self._answering
+        now = answering.clock()
+        try:
+            given = _read(body)
+            asked = _asked(given, answering.ids.prediction(now), live)
+            question = Question(live, asked, now)
+        except Rejected:
+            return None
+        version = question.assignment.version
+        if version != live.incumbent:
+            return None
+        arm = live.rows[version]
+        row = question.row(version)
+        attempt = attempted(version, lambda: arm.score(row.values), finite)
+        if attempt.ending is not Ending.OK or attempt.made is None:
+            return None
+        asking = Asking(micros(now), started, trace_id, live.split.number)
+        before_log_us = (time.perf_counter() - started) * 1e6
+        record = single_record(asking, question, Role.ANSWERED, attempt, before_log_us)
+        try:
+            answering.log.append("prediction", arm.features, arm.contract, record)
+        except Unavailable:
+            return None  # nothing was written; the application tries once more, and says so
+        answer = arm.said(asked.prediction_id, asked.entity, attempt.made, row.flags, trace_id)
+        return answer, question, asking, attempt
+
+
+def _plain(headers: Mapping[bytes, bytes], count: int) -> bool:
+    """Whether the headers ask for nothing but JSON for JSON, each once."""
+    return (
+        len(headers) == count
+        and headers.get(b"content-type") == b"application/json"
+        and b"content-encoding" not in headers
+        and headers.get(b"accept", b"*/*") in (b"*/*", b"application/json")
+    )
+
+
+def _read(body: bytes) -> Any:
+    """As `parse_json`, and quicker where the body is usual.
+
+    msgspec takes the last of two fields of one name. There are as many colons outside texts as fields, so where a body
+    has no more colons than the value has fields, no name is given twice; where it has, `parse_json` looks closer, as it
+    does at escapes, which may hide half a character, and at whatever msgspec does not take.
+    """
+    if len(body) <= LARGEST and b"\\" not in body:
+        try:
+            given = _decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return parse_json(body)
+        if given.__class__ is dict:
+            features = given.get("features")
+            if features.__class__ is dict and body.count(b":") == len(given) + len(features):
+                return given
+    return parse_json(body)
+
+
+def _asked(given: Any, prediction_id: str, live: Live) -> Asked:
+    """As `read_request`, and quicker where there is nothing to say."""
+    if given.__class__ is dict:
+        entity, request_id, features = given.get("entity"), given.get("request_id"), given.get("features")
+        named = (entity is not None) + (request_id is not None) + 1
+        if features.__class__ is dict and named == len(given) and _usual(entity) and _usual(request_id):
+            return Asked(prediction_id, entity, None if entity is None else live.stored(entity), request_id, features)
+    return read_request(given, prediction_id, live.stored)
+
+
+def _usual(text: Any) -> bool:
+    return text is None or (text.__class__ is str and 0 < len(text) <= LONGEST and text.isprintable())
+
+
+class _Rest:
+    """What is left to receive: first what was begun already, then whatever the server has."""
+
+    def __init__(self, receive: Receive, begun: Callable[[], Any]) -> None:
+        self._receive = receive
+        self._begun: Callable[[], Any] | None = begun
+
+    async def __call__(self) -> Message:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            message: Message = await begun()
+            return message
+        return await self._receive()
+
+
+@coroutine
+def _resumed(waiting: Generator[Any, Any, Message], pending: Any) -> Generator[Any, Any, Message]:
+    """What `await` would have gone on with, from the first thing that it waited for."""
+    try:
+        while True:
+            try:
+                sent = yield pending
+            except BaseException as error:  # noqa: BLE001  (cancelled by a timeout: it is for whoever waits inside)
+                pending = waiting.throw(error)
+            else:
+                pending = waiting.send(sent)
+    except StopIteration as done:
+        message: Message = done.value
+        return message
+
+
+async def _known(message: Message) -> Message:
+    return message

@@ -1,0 +1,141 @@
+"""What is logged of an answer, in the order of `logged.PredictionRow` and `logged.BatchRows`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.nouns import Value
+from mainstay.observed import Ending, Role
+from mainstay.rollout.assign import Assignment
+from mainstay.scoring.rowwise import ScoredRow
+from mainstay.scoring.scorer import Scored
+from mainstay.serving.challenge import Attempt
+from mainstay.serving.predict import Question
+
+
+class Appends(Protocol):
+    """Where records go (serving/log.py)."""
+
+    def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
+        """Write a record down. Unavailable where it cannot be; then nothing was written."""
+        ...
+
+    async def committed(self) -> None:
+        """Return once what was appended is as durable as the settings promise. Unavailable where it may not be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """When a request came (microseconds since the epoch, and by `perf_counter`), under which trace and split."""
+
+    at: int
+    started: float
+    trace_id: str
+    split: int
+
+
+def single_record(
+    asking: Asking, question: Question, role: Role, attempt: Attempt[ScoredRow], before_log_us: float
+) -> tuple[Any, ...]:
+    """One arm's record of one request; the tensor is kept of an attempt that did not answer, where there is one."""
+    arm = question.live.rows[attempt.version]
+    asked, assignment = question.asked, question.assignment
+    made = attempt.made if attempt.ending is Ending.OK else None
+    row = question.row(attempt.version)
+    tensor = arm.tensor(row.values) if role is Role.ATTEMPTED and not row.problems else None
+    return (
+        asked.prediction_id,
+        asked.request_id or asked.prediction_id,
+        asking.trace_id,
+        asking.at,
+        asked.stored,
+        asked.unit,
+        role.value,
+        attempt.version,
+        assignment.assigned,
+        assignment.share,
+        asking.split,
+        assignment.pinned,
+        attempt.ending.value,
+        row.values,
+        [] if made is None else made.scores,
+        None if made is None else made.probability,
+        arm.threshold,
+        None if made is None else made.decision,
+        row.flags,
+        attempt.scoring_us,
+        before_log_us,
+        None,
+        None,
+        tensor,
+    )
+
+
+def batch_record(
+    asking: Asking,
+    batch_id: str,
+    places: Sequence[int],
+    questions: Sequence[Question],
+    role: Role,
+    attempt: Attempt[Scored],
+    before_log_us: float,
+) -> tuple[Any, ...]:
+    """One arm's record of the rows of a batch that were assigned alike. Times are a row's share of the whole."""
+    arm = questions[0].live.rows[attempt.version]
+    count = len(questions)
+    made = attempt.made if attempt.ending is Ending.OK else None
+    rows = [question.row(attempt.version) for question in questions]
+    asked = [question.asked for question in questions]
+    assignments = [question.assignment for question in questions]
+    named = any(each.request_id for each in asked)
+    entities = [each.stored for each in asked]
+    nothing = np.full(count, np.nan)
+    probability = nothing if made is None else made.probability
+    decisions: list[Value] = [None] * count if made is None else arm.decisions(probability)
+    return (
+        batch_id,
+        asking.trace_id,
+        asking.at,
+        role.value,
+        attempt.version,
+        assignments[0].assigned,
+        asking.split,
+        attempt.ending.value,
+        arm.threshold,
+        attempt.scoring_us / count,
+        before_log_us,
+        0 if made is None else made.scores.shape[1],
+        _bytes(places, "<i4"),
+        [each.request_id or each.prediction_id for each in asked] if named else None,
+        entities if any(each is not None for each in entities) else None,
+        _bytes([each.share for each in assignments], "<f8"),
+        bytes(each.pinned for each in assignments),
+        [_column([row.values[n] for row in rows], kind == "number") for n, kind in enumerate(arm.features.values())],
+        b"" if made is None else _bytes(made.scores, "<f8"),
+        _bytes(probability, "<f8"),
+        _texts(decisions),
+        {n: list(row.flags) for n, row in enumerate(rows) if row.flags},
+    )
+
+
+def alike(assignment: Assignment) -> tuple[str, str]:
+    """What the rows of one record of a batch have in common."""
+    return assignment.version, assignment.assigned
+
+
+def _column(values: list[Value], number: bool) -> bytes | tuple[list[str], bytes]:
+    return _bytes([np.nan if value is None else value for value in values], "<f8") if number else _texts(values)
+
+
+def _texts(values: list[Value]) -> tuple[list[str], bytes]:
+    codes: dict[Value, int] = {}
+    placed = [-1 if value is None else codes.setdefault(value, len(codes)) for value in values]
+    return [str(value) for value in codes], _bytes(placed, "<i4")
+
+
+def _bytes(values: Sequence[Any] | NDArray[Any], kind: str) -> bytes:
+    return np.asarray(values, dtype=kind).tobytes()

@@ -1,0 +1,166 @@
+"""Challengers that are signed, believed and warm, and turn on certain customers: nobody gets an error for it.
+
+Each is a real graph that does what its version always did, save for those who are 120 years old: for them it raises, is
+not a number, is slow, or hangs.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from mainstay.adapters.signing import Signer
+from mainstay.ledger.facts import Entry
+from mainstay.ledger.kinds import SPLITS
+from mainstay.nouns import Arm, Split
+from mainstay.scoring.bundle import Bundle
+from mainstay.scoring.scorer import Scorer
+from mainstay.settings import Settings
+from mainstay.wiring import platform
+
+Shelve = Callable[..., None]
+HOSTILE = ("raises", "not a number", "slow", "hangs")
+ROUNDS = {"slow": 300_000, "hangs": 2**40}
+
+
+def _constant(name: str, kind: int, values: list[Any], shape: list[int]) -> onnx.TensorProto:
+    return helper.make_tensor(name, kind, shape, values)
+
+
+def turned(bundle: Bundle, how: str) -> Bundle:
+    """The bundle with a graph that turns on whoever is 120; its other scores, the golden ones too, stay."""
+    model = onnx.load_from_string(bundle.model)
+    made = model.graph
+    output = made.node[-1].output[0]
+    made.node[-1].output[0] = "tame"
+    made.initializer.extend(
+        [
+            _constant("first", TensorProto.INT64, [0], [1]),
+            _constant("limit", TensorProto.FLOAT, [119.0], [1]),
+            _constant("whole", TensorProto.INT64, [0], [1]),
+        ]
+    )
+    made.node.extend(
+        [
+            helper.make_node("Gather", ["rows", "first"], ["age"], axis=1),
+            helper.make_node("Greater", ["age", "limit"], ["turns"]),
+            helper.make_node("Cast", ["turns"], ["each"], to=TensorProto.INT64),
+            helper.make_node("ReduceMax", ["each"], ["any"], keepdims=0),
+        ]
+    )
+    if how == "raises":
+        made.initializer.extend([_constant("zero row", TensorProto.FLOAT, [0.0], [1])])
+        made.node.extend(
+            [
+                helper.make_node("Gather", ["zero row", "any"], ["nothing"]),  # there is no second place: out of bounds
+                helper.make_node("Add", ["tame", "nothing"], [output]),
+            ]
+        )
+    elif how == "not a number":
+        made.initializer.extend([_constant("nan", TensorProto.FLOAT, [float("nan")], [1])])
+        made.node.extend([helper.make_node("Where", ["turns", "nan", "tame"], [output])])
+    else:
+        made.initializer.extend([_constant("rounds", TensorProto.INT64, [ROUNDS[how]], [])])
+        body = helper.make_graph(
+            [
+                helper.make_node("Identity", ["go"], ["go on"]),
+                helper.make_node("Identity", ["sofar"], ["after"]),
+            ],
+            "round",
+            [
+                helper.make_tensor_value_info("n", TensorProto.INT64, []),
+                helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("sofar", TensorProto.FLOAT, None),
+            ],
+            [
+                helper.make_tensor_value_info("go on", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+            ],
+        )
+        made.node.extend(
+            [
+                helper.make_node("Mul", ["any", "rounds"], ["trips"]),
+                helper.make_node("Loop", ["trips", "", "tame"], [output], body=body),
+            ]
+        )
+    return dataclasses.replace(bundle, model=model.SerializeToString())
+
+
+def go_live(home: Path, *arms: Arm) -> None:
+    """Write the next split, under the configuration that stands."""
+    opened = platform(Settings(home=home))
+    with opened.ledger:
+        fact = opened.ledger.latest("tiny", SPLITS, "tiny")
+        assert fact is not None
+        split = Split(fact.body.number + 1, "tiny", arms, fact.body.configuration)
+        entry = Entry(SPLITS, "tiny", split, after=fact.number)
+        opened.ledger.write("tiny", entry, at=fact.at, actor="user:ada", reason="a canary")
+
+
+@pytest.fixture
+def hostile_home(home: Path, tiny_other_bundle: Bundle, tiny_signer: Signer, shelve: Shelve) -> Path:
+    """The home with the hostile versions 2.0.0 to 2.3.0 on its shelf, in the order of HOSTILE."""
+    opened = platform(Settings(home=home))
+    for minor, how in enumerate(HOSTILE):
+        shelve(f"2.{minor}.0", turned(tiny_other_bundle, how), opened.blobs, tiny_signer)
+    opened.ledger.close()
+    return home
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_a_hostile_version_is_warm_and_tame_for_everybody_else(tiny_other_bundle: Bundle, how: str) -> None:
+    Scorer(turned(tiny_other_bundle, how)).warm_up()
+
+
+def counted(client: httpx.Client, metric: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(metric))
+
+
+@pytest.mark.parametrize(("how", "outcome"), [*zip(HOSTILE, ("raised", "not_finite", "late", "late"), strict=True)])
+def test_no_customer_gets_an_error_because_of_a_challenger(
+    hostile_home: Path, row: dict[str, Any], how: str, outcome: str, running: Any
+) -> None:
+    version = f"2.{HOSTILE.index(how)}.0"
+    # The last step of a canary: the challenger answers everything, and the incumbent listens.
+    go_live(hostile_home, Arm("1.0.0", listens=True), Arm(version, 1.0))
+    with running(hostile_home) as (_, line), httpx.Client(base_url=line.split()[0], timeout=5) as client:
+        address = line.split()[0]
+        assert f"serves tiny@{version}" in line
+
+        def ask(age: int) -> httpx.Response:
+            with httpx.Client(base_url=address, timeout=5) as own:
+                return own.post("/predict", json={"entity": f"c{age}", "features": row | {"age": age}})
+
+        tame = ask(40)
+        assert (tame.status_code, tame.json().get("version", tame.text)) == (200, version)
+        started = time.perf_counter()
+        with ThreadPoolExecutor(8) as crowd:
+            answers = list(crowd.map(ask, [120] * 40))
+        took = time.perf_counter() - started
+        assert {answer.status_code for answer in answers} == {200}
+        assert {answer.json()["version"] for answer in answers} == {"1.0.0"}
+        assert took < 8  # nobody waited longer than the budget of 50 ms; most of this is clients being made
+        ended = {
+            each: counted(client, f'mainstay_attempts_total{{outcome="{each}",version="{version}"}}')
+            for each in ("raised", "not_finite", "late")
+        }
+        assert sum(ended.values()) == 40
+        assert ended[outcome] >= 20  # on a machine that is busy elsewhere some are late before they do their worst
+        batch = client.post("/predict_batch", json={"rows": [{"features": row | {"age": 120}}] * 3})
+        assert [each["version"] for each in batch.json()["predictions"]] == ["1.0.0"] * 3
+
+
+def test_a_listener_that_hangs_costs_nobody_anything(hostile_home: Path, row: dict[str, Any], running: Any) -> None:
+    go_live(hostile_home, Arm("1.0.0", 1.0), Arm("2.3.0", listens=True))
+    with running(hostile_home) as (_, line), httpx.Client(base_url=line.split()[0], timeout=5) as client:
+        for age in (120, 40, 50, 120):
+            answer = client.post("/predict", json={"features": row | {"age": age}})
+            assert (answer.status_code, answer.json()["version"]) == (200, "1.0.0")
