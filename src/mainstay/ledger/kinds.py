@@ -8,6 +8,7 @@ from mainstay.nouns import (
     Candidate,
     DatasetVersion,
     Dismissal,
+    Erasure,
     Incident,
     Job,
     Look,
@@ -42,6 +43,7 @@ ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
+ERASURES = Kind("erasure", Erasure)  # subject: the erasure's id
 DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
 
 KINDS: dict[str, Kind[Any]] = {
@@ -60,5 +62,6 @@ KINDS: dict[str, Kind[Any]] = {
         INCIDENTS,
         JOBS,
         DISMISSALS,
+        ERASURES,
     )
 }
