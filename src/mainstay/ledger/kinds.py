@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from mainstay.nouns import (
     Alert,
+    ApiKey,
     Candidate,
     DatasetVersion,
     Incident,
@@ -41,6 +42,7 @@ ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
+API_KEYS = Kind("api_key", ApiKey)  # subject: the key's id
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -57,5 +59,6 @@ KINDS: dict[str, Kind[Any]] = {
         ALERTS,
         INCIDENTS,
         JOBS,
+        API_KEYS,
     )
 }
