@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from mainstay.nouns import (
     Alert,
+    ApiKey,
     Candidate,
     DatasetVersion,
     Dismissal,
@@ -43,6 +44,7 @@ ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
 DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
+API_KEYS = Kind("api_key", ApiKey)  # subject: the key's id
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -60,5 +62,6 @@ KINDS: dict[str, Kind[Any]] = {
         INCIDENTS,
         JOBS,
         DISMISSALS,
+        API_KEYS,
     )
 }
