@@ -259,6 +259,19 @@ class Dismissal:
     seen_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The rows about one entity were removed from the observations, `rows` in all; which entity is nowhere kept.
+
+    `datasets` are those that were frozen with rows of it: without the entity they cannot be rebuilt.
+    """
+
+    id: str
+    rows: int
+    files: int
+    datasets: tuple[str, ...]
+
+
 class Phase(StrEnum):
     RUNNING = "running"
     PROMOTED = "promoted"

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "mainstay.cli.serve:predict",
     "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
+    "observations": "mainstay.cli.observations:app",
     "keys": "mainstay.cli.keys:app",
     "doctor": "mainstay.cli.project:doctor",
 }

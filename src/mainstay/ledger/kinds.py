@@ -9,6 +9,7 @@ from mainstay.nouns import (
     Candidate,
     DatasetVersion,
     Dismissal,
+    Erasure,
     Incident,
     Job,
     Look,
@@ -43,6 +44,7 @@ ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
+ERASURES = Kind("erasure", Erasure)  # subject: the erasure's id
 DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
 API_KEYS = Kind("api_key", ApiKey)  # subject: the key's id
 
@@ -63,5 +65,6 @@ KINDS: dict[str, Kind[Any]] = {
         JOBS,
         DISMISSALS,
         API_KEYS,
+        ERASURES,
     )
 }

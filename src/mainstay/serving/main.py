@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
 from mainstay.serving.arms import Health
 from mainstay.serving.guard import check_access
+from mainstay.serving.shipper import shipping
 from mainstay.serving.worker import DRAIN, Work, serve_socket
 from mainstay.settings import Settings
 from mainstay.wiring import platform
@@ -40,7 +41,7 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     check_access(open_, host, say)
     listener = listen(host, port)
     address = _address(listener)
-    with listener:
+    with listener, shipping(settings, use_case, say):
         if workers == 1:
             serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health))
         else:
