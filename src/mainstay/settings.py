@@ -20,6 +20,11 @@ class Settings(BaseSettings):
     blobs: str = Field("", description="URL of the blob store; `blobs/` in the home by default")
     mlflow: str = Field("", description="MLflow tracking URI; `mlflow.db` in the home by default")
     signing: str = Field("", description="URL of the signing key; `keys/signing.key` in the home by default")
+    tls_cert: str = Field("", description="certificate chain (PEM file) with which `serve` answers over TLS")
+    tls_key: str = Field("", description="the private key (PEM file) of that certificate")
+    oidc_jwks: str = Field("", description="https address of an identity provider's keys; none: no bearer tokens")
+    oidc_issuer: str = Field("", description="the issuer whose tokens are believed")
+    oidc_audience: str = Field("", description="the audience that a token must name")
     now: Instant | None = Field(None, description="a simulated clock: the time it always is, for replays and tests")
 
     @property

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from mainstay.cli.main import COMMANDS, application
 from mainstay.recipe import Recipe
+from mainstay.serving.access import Access
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.metrics import METRICS
@@ -111,7 +112,8 @@ def test_every_metric_is_in_the_reference_and_no_other() -> None:
 
 def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None:
     arms = Arms(lambda: None, lambda version: pytest.fail(version), lambda digest: pytest.fail(digest))
-    routes = create_app(arms, "tiny", Settings().clock).openapi()["paths"]
+    access = Access(list, None, Settings().clock)
+    routes = create_app(arms, "tiny", Settings().clock, access).openapi()["paths"]
     text = (REFERENCE / "http.md").read_text()
     told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
     assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}

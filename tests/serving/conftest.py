@@ -21,6 +21,7 @@ from mainstay.nouns import Arm, Holdout, Split
 from mainstay.registry.live import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
+from mainstay.serving.access import Access
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.settings import Settings
@@ -116,11 +117,16 @@ class Client:
         return self._runner.run(asked())
 
 
+def everybody() -> Access:
+    """Access as it is with `--open`."""
+    return Access(list, None, lambda: NOW, open_=True)
+
+
 @pytest.fixture
 def client(arms: Arms) -> Iterator[Client]:
     """A client of an app over those arms."""
     with asyncio.Runner() as runner:
-        yield Client(create_app(arms, "tiny", lambda: NOW), runner)
+        yield Client(create_app(arms, "tiny", lambda: NOW, everybody()), runner)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
     "keys": "mainstay.cli.keys:app",
+    "api-keys": "mainstay.cli.api_keys:app",
     "doctor": "mainstay.cli.project:doctor",
 }
 """Where each command is. Only the one that is called is imported, so that serving never pays for training."""

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mainstay.digests import new_id
 from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
+from mainstay.serving.access import Access
 from mainstay.serving.arms import Arms, Live
+from mainstay.serving.door import Door, with_security
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.predict import answers
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
@@ -32,10 +34,12 @@ CLOSED = 499
 log = logging.getLogger(__name__)
 
 
-def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_metrics: Path | None = None) -> FastAPI:
+def create_app(
+    arms: Arms, use_case: str, clock: Callable[[], datetime], access: Access, shared_metrics: Path | None = None
+) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
-    It starts nothing: whoever serves it keeps the arms fresh.
+    It starts nothing: whoever serves it keeps the arms, and who has `access`, fresh.
     """
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
@@ -47,7 +51,8 @@ def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
     )
-    app.add_middleware(Witness)
+    app.add_middleware(Door, access=access)
+    app.add_middleware(Witness)  # the last is the outermost: who is not let in is counted too
     _add_predictions(app, arms, clock)
     _add_health(app, arms)
 
@@ -58,6 +63,7 @@ def create_app(arms: Arms, use_case: str, clock: Callable[[], datetime], shared_
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
+        with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
         return schemas.with_live(made, arms.live)
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -16,13 +16,16 @@ from typing import Any
 
 import uvicorn
 
-from mainstay.ledger.kinds import SPLITS
-from mainstay.nouns import Split
+from mainstay.ledger.kinds import API_KEYS, SPLITS
+from mainstay.nouns import ApiKey, Split
 from mainstay.registry.live import configuration
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
+from mainstay.serving.access import Access
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.connection import Connection, Sweep
+from mainstay.serving.tokens import Tokens, tokens_of
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -54,6 +57,17 @@ def arms_of(opened: Platform, use_case: str) -> Arms:
     return Arms(read_split, load_arm, read_policies)
 
 
+def access_of(opened: Platform, use_case: str, open_: bool) -> Access:
+    """Who may ask for a use case, as the ledger of a platform and its settings tell. Misconfigured as `tokens_of`."""
+
+    def read() -> list[ApiKey]:
+        return [fact.body for fact in opened.ledger.latest_of_each(use_case, API_KEYS)]
+
+    settings = opened.settings
+    tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
+    return Access(read, settings.home / "access" / f"{use_case}.json", settings.clock, tokens, open_)
+
+
 class Server(uvicorn.Server):
     """Uvicorn that says when it is ready, is not ready from the first signal on, and then ends as if by itself."""
 
@@ -64,6 +78,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._sweep = asyncio.ensure_future(Sweep().follow(self.server_state.connections))
         self._ready(self._arms.health())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -81,6 +96,7 @@ class Server(uvicorn.Server):
                     while self.server_state.connections:
                         await asyncio.sleep(LEAVE / 20)
         await super().shutdown(sockets)
+        self._sweep.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -102,6 +118,7 @@ def serve_socket(
     use_case: str,
     listener: socket.socket,
     ready: Callable[[Health], None],
+    open_: bool,
     shared_metrics: Path | None = None,
     parent: Any = None,
 ) -> None:
@@ -113,9 +130,13 @@ def serve_socket(
     say_on_stderr()
     opened = platform(settings)
     arms = arms_of(opened, use_case)
-    app = create_app(arms, use_case, settings.clock, shared_metrics)
+    access = access_of(opened, use_case, open_)
+    app = create_app(arms, use_case, settings.clock, access, shared_metrics)
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -128,7 +149,11 @@ def serve_socket(
     stop, looked = threading.Event(), threading.Event()
     follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
     follower.start()
+    known = threading.Event()
+    watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
+    watch.start()
     looked.wait(FIRST_LOOK)
+    known.wait(FIRST_LOOK)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     try:
@@ -136,6 +161,7 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        watch.join(FIRST_LOOK)
         opened.ledger.close()
 
 
@@ -169,6 +195,7 @@ class Work:
     settings: dict[str, Any]
     use_case: str
     listener: int
+    open_: bool
     shared_metrics: str
 
     def line(self) -> str:
@@ -186,7 +213,13 @@ def run() -> None:
     listener = socket.socket(fileno=work.listener)
     with suppress(KeyboardInterrupt):
         serve_socket(
-            Settings(**work.settings), work.use_case, listener, ready, Path(work.shared_metrics), parent=sys.stdin
+            Settings(**work.settings),
+            work.use_case,
+            listener,
+            ready,
+            work.open_,
+            Path(work.shared_metrics),
+            parent=sys.stdin,
         )
 
 
