@@ -69,6 +69,8 @@ class Access:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.open = open_
+        self.trouble: str | None = None
+        """Why the keys could not be read at the last look; None where they could."""
         self._read = read
         self._kept = kept
         self._clock = clock
@@ -77,7 +79,11 @@ class Access:
         self._known: dict[bytes, _Known] = {}
         self._believed: dict[bytes, _Known] = {}
         self._keys: Sequence[ApiKey] | None = None
-        self._trouble: str | None = None
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody who may ask."""
+        return self.open or bool(self._known) or self._tokens is not None
 
     def check(self, headers: Headers, needed: Scope | None) -> str:
         """The id of the key that asks, where it may do what is `needed`; None is anything that needs a key at all.
@@ -198,9 +204,9 @@ class Access:
             log.warning("%s: after a restart without the ledger nobody could ask", error)
 
     def _note(self, trouble: str | None) -> None:
-        if trouble != self._trouble and trouble is not None:
+        if trouble != self.trouble and trouble is not None:
             log.warning("%s", trouble)
-        self._trouble = trouble
+        self.trouble = trouble
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -23,6 +23,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     415: ("unsupported-media-type", "The body is not declared as JSON"),
     422: ("invalid-request", "The request does not fit the contract"),
     429: ("too-often", "The key's rate is used up"),
+    431: ("too-many-headers", "The headers are too large"),
     500: ("defect", "The server failed"),
     503: ("not-ready", "Not ready to answer"),
 }

@@ -119,6 +119,21 @@ class Tokens:
         return Claims(f"oidc:{str(claims['sub'])[:200]}", _scopes(claims), expires)
 
 
+def tokens_of(jwks: str, issuer: str, audience: str) -> Tokens | None:
+    """The tokens that settings tell of; None where they tell of none. Misconfigured where they tell half."""
+    given = (jwks, issuer, audience)
+    if not any(given):
+        return None
+    if not all(given):
+        raise Misconfigured(
+            "bearer tokens need all of MAINSTAY_OIDC_JWKS, MAINSTAY_OIDC_ISSUER, MAINSTAY_OIDC_AUDIENCE"
+        )
+    local = ("http://127.0.0.1:", "http://localhost:")
+    if not jwks.startswith(("https://", *local)):
+        raise Misconfigured("the keys that tokens are believed by come over https alone", "MAINSTAY_OIDC_JWKS")
+    return Tokens(jwks, issuer, audience)
+
+
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     given = claims.get("scope", claims.get("scp", ""))
     words = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
