@@ -111,7 +111,7 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering, rejections:
         state = request.state
         async with read_body(request, batch_bodies) as body, batches:
             made, version, refused = await asyncio.to_thread(
-                _batch, answering, _live(arms), body, state.trace_id, state.started
+                _batch, answering, _live(arms), body, state.trace_id, state.started, state.charge
             )
             await answering.committed()
         for each in refused:
@@ -121,10 +121,17 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering, rejections:
 
 
 def _batch(
-    answering: Answering, live: Live, body: bytearray, trace_id: str, started: float
+    answering: Answering,
+    live: Live,
+    body: bytearray,
+    trace_id: str,
+    started: float,
+    charge: Callable[[int], None],
 ) -> tuple[bytes, str, list[Rejected]]:
     """The JSON that answers a batch, the version that answered it as it is counted, and some refused rows."""
-    made = answering.batch(live, _rows(parse_json(body)), trace_id, started)
+    rows = _rows(parse_json(body))
+    charge(len(rows))
+    made = answering.batch(live, rows, trace_id, started)
     version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
     told = [
         problem(each, trace_id, instance=f"#/rows/{place}") if isinstance(each, Rejected) else each
