@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.arms import Arms, Live
+from mainstay.serving.door import Door, with_security
 from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.info import add_info
@@ -36,6 +38,7 @@ def create_app(
     arms: Arms,
     use_case: str,
     answering: Answering,
+    access: Access,
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
     tally: Tally | None = None,
@@ -43,7 +46,7 @@ def create_app(
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
-    yet. It starts nothing: whoever serves it keeps the arms fresh and the log sealed.
+    yet. It starts nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
@@ -55,7 +58,8 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
     )
-    app.add_middleware(Witness)
+    app.add_middleware(Door, access=access)
+    app.add_middleware(Witness)  # the last is the outermost: who is not let in is counted too
     _add_predictions(app, arms, answering)
     _add_health(app, arms)
     add_info(app, arms, use_case)
@@ -72,6 +76,7 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
+        with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
         return schemas.with_live(made, arms.live, answering.clock())
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,135 @@
+"""Real workers killed under load: every prediction that a client got an answer for is in the log, exactly once."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mainstay.adapters.stream import Spool
+from mainstay.logged import decode_header, observed
+from mainstay.observed import Label, Prediction
+
+KILLS = 20
+WORKERS = 4
+START = """
+import sys
+from pathlib import Path
+from mainstay.serving.main import serve
+from mainstay.settings import Settings
+serve(Settings(home=Path(sys.argv[1])), "tiny", "127.0.0.1", 0, int(sys.argv[2]), True, lambda words: None)
+"""
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[int, str]]:
+    """The process id and the address of a server with several workers; ended with SIGTERM."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", START, str(home), str(WORKERS)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        yield server.pid, server.stdout.readline().split()[0].removeprefix("http://")
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+        server.stdout.close()
+
+
+def workers_of(server: int) -> list[int]:
+    """The workers of a server that run now."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "mainstay.serving.worker" in line]
+
+
+class Client:
+    """Asks for predictions, and tells about each that it got, until it is stopped; it survives whatever happens."""
+
+    def __init__(self, address: str, row: dict[str, Any], number: int) -> None:
+        self.predicted: list[str] = []
+        self.labelled: list[str] = []
+        self.unanswered = 0
+        self._address, self._row, self._number = address, row, number
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=10)
+        count = 0
+        while not self._stop.is_set():
+            count += 1
+            try:
+                asked = {"entity": f"{self._number}.{count}", "features": self._row}
+                made = self._post(connection, "/predict", asked, 200)
+                self.predicted.append(made["prediction_id"])
+                if count % 10 == 0:
+                    told = {"labels": [{"prediction_id": made["prediction_id"], "value": "Yes"}]}
+                    assert self._post(connection, "/feedback", told, 202)["accepted"] == 1
+                    self.labelled.append(made["prediction_id"])
+            except (OSError, http.client.HTTPException):
+                self.unanswered += 1
+                connection.close()
+        connection.close()
+
+    @staticmethod
+    def _post(connection: http.client.HTTPConnection, path: str, body: Any, status: int) -> dict[str, Any]:
+        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        read = answer.read()
+        assert answer.status == status, read
+        found: dict[str, Any] = json.loads(read)
+        return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found by ps, as on Linux")
+def test_every_acknowledged_record_outlives_twenty_kills_exactly_once(home: Path, row: dict[str, Any]) -> None:
+    killed = 0
+    with serving(home) as (server, address):
+        clients = [Client(address, row, number) for number in range(4)]
+        try:
+            until = time.monotonic() + 90
+            while killed < KILLS and time.monotonic() < until:
+                time.sleep(0.4)
+                running = workers_of(server)
+                if len(running) > 1:  # one is left to answer
+                    os.kill(running[0], signal.SIGKILL)
+                    killed += 1
+        finally:
+            for client in clients:
+                client.stop()
+    assert killed == KILLS
+    spool = Spool(home / "segments")
+    records: list[Any] = []
+    for name in spool.sealed("tiny"):
+        run = spool.read("tiny", name)
+        assert run.damaged == ()
+        header = decode_header(run.header or b"")
+        records += [each for payload in run.payloads for each in observed(header, payload)]
+    predicted = Counter(each.prediction_id for each in records if isinstance(each, Prediction))
+    labelled = Counter(each.prediction_id for each in records if isinstance(each, Label))
+    acknowledged = [each for client in clients for each in client.predicted]
+    assert len(acknowledged) > 500
+    assert [each for each in acknowledged if predicted[each] != 1] == []
+    assert [each for client in clients for each in client.labelled if labelled[each] != 1] == []
+    # A worker that died between writing and answering left a record that nobody got: never more than were asked for.
+    assert len(predicted) - len(acknowledged) <= sum(each.unanswered for each in clients)
