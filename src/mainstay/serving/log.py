@@ -14,6 +14,7 @@ from mainstay.adapters.stream import Stream, Writer
 from mainstay.errors import MainstayError, Unavailable
 from mainstay.logged import encode_header, encoded
 from mainstay.observed import SegmentHeader
+from mainstay.serving import metrics
 
 SEAL_AFTER = 5.0
 """Seconds that a segment stays open: a reader has what is in it soon after."""
@@ -80,6 +81,7 @@ class Log:
                 large = found.writer.size >= SEAL_AT
         except Unavailable:
             self.failures += 1
+            metrics.LOG_FAILURES.inc()
             raise
         if large:
             self._wake.set()
