@@ -33,7 +33,7 @@ demo: $(READY) ## the whole spine: 20,000 simulated customers to a served, signe
 	@$(BIN)/python -m mainstay.cli.demo
 
 test: $(READY) ## every test that needs no server, with branch coverage
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term tests --ignore=tests/alarms
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term tests --ignore=tests/alarms -m "not long"
 
 check: $(READY) ## ruff, mypy, import contracts, docs tests
 	@$(BIN)/ruff check .
