@@ -48,7 +48,8 @@ faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
 alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
 	@$(BIN)/pytest tests/alarms
 
-bench: $(READY) ## side by side with scikit-learn's own pipeline; writes bench/RESULTS.md, fails below 5 times
+bench: $(READY) ## side by side: single predictions with a bare echo, batches with scikit-learn; writes bench/RESULTS.md
+	@$(BIN)/python bench/serving.py
 	@$(BIN)/python bench/batch.py
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
