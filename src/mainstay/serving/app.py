@@ -22,10 +22,10 @@ from mainstay.serving.arms import Arms, Live
 from mainstay.serving.door import Door, with_security
 from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room
-from mainstay.serving.host import Host
 from mainstay.serving.info import add_info
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
 from mainstay.serving.rejections import Rejections
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tracing import Traces
 from mainstay.serving.witness import Witness
@@ -42,13 +42,13 @@ def create_app(
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
     tally: Tally | None = None,
-    host: Host | None = None,
+    shipped: ShipperProgress | None = None,
     traces: Traces | None = None,
 ) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
-    yet, `host` what is measured whenever Prometheus asks, and sampled requests are traced to `traces`. It starts
+    yet, `shipped` what the shipper did, and sampled requests are traced to `traces`. It starts
     nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
     rejections = Rejections(answering.log, answering.clock)
@@ -75,7 +75,7 @@ def create_app(
         arms.measure(time.monotonic())
         if tally is not None:
             tally.flush()  # here, on the thread that counts
-        made = await asyncio.to_thread(metrics.exposition, shared_metrics, *([] if host is None else [host]))
+        made = await asyncio.to_thread(metrics.exposition, shared_metrics, *([] if shipped is None else [shipped]))
         return Response(made, headers={"content-type": metrics.CONTENT_TYPE})
 
     def openapi() -> dict[str, Any]:

@@ -111,12 +111,6 @@ LISTENED = Counter(
     ("version", "outcome"),
     registry=REGISTRY,
 )
-LOG_FAILURES = Counter(
-    "mainstay_log_failures",
-    "Records that the write-ahead log could not take: a full or failing disk. None of them was acknowledged.",
-    registry=REGISTRY,
-)
-
 LOG_BACKLOG = Gauge(
     "mainstay_log_backlog_bytes",
     "Bytes of this host's segments that were not shipped yet, those being written included.",
@@ -150,9 +144,8 @@ METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     LOG_FAILURES,
     ATTEMPTS,
     LISTENED,
-    LOG_FAILURES,
 )
-"""Every metric that processes count; `host.Host` has those that are read anew whenever they are asked for."""
+"""Every metric that processes count; those of the shipper are in `shipped.py`."""
 
 
 def exposition(directory: Path | None, *others: Collector) -> bytes:

@@ -66,7 +66,7 @@ class Witness:
             status = status or CLOSED
         except Exception:
             # What nobody foresaw is told to the log, and nothing of it to the client.
-            log.exception("a defect while answering %s", _route(scope))
+            log.exception("a defect while answering %s, trace %s", _route(scope), trace_id)
             if status:
                 raise  # half an answer is out: only closing the connection says that it is not whole
             rejected = Rejected(500, "the server failed; its log tells more under this trace id")

@@ -37,11 +37,11 @@ from mainstay.serving.arms import Arms, Health
 from mainstay.serving.challenge import hanging
 from mainstay.serving.connection import Connection, Sweep
 from mainstay.serving.feedback import Feedback
-from mainstay.serving.host import Host
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
 from mainstay.serving.logs import say_on_stderr
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
 from mainstay.serving.tracing import traces_from
@@ -181,8 +181,8 @@ def serve_socket(
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, use_case, written)
     traces = traces_from(settings, use_case)
-    host = Host(written.backlog, lambda: read_progress(settings.home, use_case), settings.clock)
-    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, host, traces)
+    shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
     config = uvicorn.Config(
         Hot(app, arms, answering, access, tally, traces),
         loop="uvloop",
