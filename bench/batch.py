@@ -2,8 +2,8 @@
 
     python bench/batch.py [--rows 300000] [--repeats 5]
 
-Ends with 1 where Mainstay is less than `promises.BATCH_TO_PIPELINE` times as fast. Each repeat times both, one after the
-other, so that what else the machine does meets both; what counts is the median.
+Ends with 1 where Mainstay is less than `promises.BATCH_TO_PIPELINE` times as fast. Each repeat times both, one after
+the other, so that what else the machine does meets both; what counts is the median.
 """
 
 import argparse
