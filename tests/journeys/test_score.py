@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def test_every_row_is_answered_as_by_a_server(
     split = home.ledger.latest("tiny", SPLITS, "tiny")
     assert split is not None
     served = Live(split.body, {"1.0.0": loaded.scorer.scorer}, policies)
-    expected = answers(served, [as_json(row) for row in rows], [str(n) for n in range(len(rows))], "trace")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    expected = answers(served, [as_json(row) for row in rows], [str(n) for n in range(len(rows))], "trace", now)
 
     assert [row["row"] for row in found] == list(range(1, len(rows) + 1))
     assert (scored.rows, scored.version) == (600, "1.0.0")

@@ -6,8 +6,10 @@ not a number, is slow, or hangs.
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ from onnx import TensorProto, helper
 from mainstay.adapters.signing import Signer
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
-from mainstay.nouns import Arm, Split
+from mainstay.ledger.observations import Observations
+from mainstay.ledger.shipping import ship
+from mainstay.nouns import Arm, Split, Window
+from mainstay.observed import Ending, Role
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
 from mainstay.settings import Settings
@@ -124,6 +129,18 @@ def counted(client: httpx.Client, metric: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(metric))
 
 
+def logged(home: Path) -> Counter[tuple[Role, str, Ending]]:
+    """How many predictions were written down, by role, version and outcome, once the rest of them is shipped."""
+    opened = platform(Settings(home=home))
+    with opened.ledger:
+        now = opened.settings.clock()
+        ship(opened.stream(), opened.ledger, opened.blobs, "tiny", now)
+        observations = Observations(opened.ledger, opened.blobs, "tiny", home / "cache")
+        rows = observations.predictions(Window(now - timedelta(hours=1), now + timedelta(hours=1)))
+    named = zip(*(rows[name].to_pylist() for name in ("role", "version", "outcome")), strict=True)
+    return Counter((Role(role), version, Ending(outcome)) for role, version, outcome in named)
+
+
 @pytest.mark.parametrize(("how", "outcome"), [*zip(HOSTILE, ("raised", "not_finite", "late", "late"), strict=True)])
 def test_no_customer_gets_an_error_because_of_a_challenger(
     hostile_home: Path, row: dict[str, Any], how: str, outcome: str, running: Any
@@ -156,6 +173,13 @@ def test_no_customer_gets_an_error_because_of_a_challenger(
         assert ended[outcome] >= 20  # on a machine that is busy elsewhere some are late before they do their worst
         batch = client.post("/predict_batch", json={"rows": [{"features": row | {"age": 120}}] * 3})
         assert [each["version"] for each in batch.json()["predictions"]] == ["1.0.0"] * 3
+    kept = logged(hostile_home)
+    # The batch's three rows beside the forty; what the incumbent listened to is the one that the challenger answered.
+    assert kept[Role.ANSWERED, "1.0.0", Ending.OK] == 43
+    assert kept[Role.ANSWERED, version, Ending.OK] == 1
+    assert kept[Role.LISTENED, "1.0.0", Ending.OK] == 1
+    assert sum(count for (role, arm, _), count in kept.items() if (role, arm) == (Role.ATTEMPTED, version)) == 43
+    assert kept[Role.ATTEMPTED, version, Ending(outcome)] >= 20
 
 
 def test_a_listener_that_hangs_costs_nobody_anything(hostile_home: Path, row: dict[str, Any], running: Any) -> None:

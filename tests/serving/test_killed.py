@@ -1,5 +1,6 @@
-"""Real workers killed under load: every prediction that a client got an answer for is in the log, exactly once."""
+"""Real workers and shippers killed under load: every acknowledged prediction is in the observations, exactly once."""
 
+import fcntl
 import http.client
 import json
 import os
@@ -10,15 +11,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mainstay.adapters.stream import Spool
-from mainstay.logged import decode_header, observed
-from mainstay.observed import Label, Prediction
+from mainstay.ledger.observations import Observations
+from mainstay.ledger.shipping import ship
+from mainstay.nouns import Window
+from mainstay.settings import Settings
+from mainstay.wiring import platform
 
 KILLS = 20
 WORKERS = 4
@@ -49,12 +53,29 @@ def serving(home: Path) -> Iterator[tuple[int, str]]:
         server.stdout.close()
 
 
+@contextmanager
+def no_shipper(home: Path) -> Iterator[None]:
+    """Segments stay where they are: whoever would ship them waits for this lock."""
+    with (home / "shipper-tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def workers_of(server: int) -> list[int]:
     """The workers of a server that run now."""
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True, check=False
     )
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "mainstay.serving.worker" in line]
+
+
+def kill_shipper(server: int) -> None:
+    """Kill the process that ships, wherever it is in its work, if one runs now."""
+    for path in Path(f"/proc/{server}/task").glob("*/children"):
+        for child in path.read_text().split():
+            with suppress(OSError):
+                if b"--follow" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 class Client:
@@ -104,7 +125,7 @@ class Client:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found by ps, as on Linux")
 def test_every_acknowledged_record_outlives_twenty_kills_exactly_once(home: Path, row: dict[str, Any]) -> None:
     killed = 0
-    with serving(home) as (server, address):
+    with no_shipper(home), serving(home) as (server, address):
         clients = [Client(address, row, number) for number in range(4)]
         try:
             until = time.monotonic() + 90
@@ -114,19 +135,21 @@ def test_every_acknowledged_record_outlives_twenty_kills_exactly_once(home: Path
                 if len(running) > 1:  # one is left to answer
                     os.kill(running[0], signal.SIGKILL)
                     killed += 1
+                if killed % 7 == 3:
+                    kill_shipper(server)
         finally:
             for client in clients:
                 client.stop()
     assert killed == KILLS
-    spool = Spool(home / "segments")
-    records: list[Any] = []
-    for name in spool.sealed("tiny"):
-        run = spool.read("tiny", name)
-        assert run.damaged == ()
-        header = decode_header(run.header or b"")
-        records += [each for payload in run.payloads for each in observed(header, payload)]
-    predicted = Counter(each.prediction_id for each in records if isinstance(each, Prediction))
-    labelled = Counter(each.prediction_id for each in records if isinstance(each, Label))
+    opened = platform(Settings(home=home))
+    # What a killed shipper left is taken up by whoever ships next.
+    assert ship(opened.stream(), opened.ledger, opened.blobs, "tiny", opened.settings.clock()).damaged == 0
+    assert opened.stream().sealed("tiny") == []
+    observations = Observations(opened.ledger, opened.blobs, "tiny", home / "cache")
+    now = opened.settings.clock()
+    today = Window(now - timedelta(hours=1), now + timedelta(hours=1))
+    predicted = Counter(observations.predictions(today)["prediction_id"].to_pylist())
+    labelled = Counter(observations.labels(today)["prediction_id"].to_pylist())
     acknowledged = [each for client in clients for each in client.predicted]
     assert len(acknowledged) > 500
     assert [each for each in acknowledged if predicted[each] != 1] == []

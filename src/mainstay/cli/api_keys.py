@@ -23,6 +23,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 SPAN = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 NAME_LENGTH = 100
+FASTEST = 1_000_000
 
 Named = Annotated[str, typer.Argument(metavar="KEY", help="Its id, the beginning of it, or its name.")]
 
@@ -44,8 +45,10 @@ def create(
     now = platform.settings.clock()
     asked = because(asked, why, f"a key for {name}")
     secret = f"mainstay_{secrets.token_urlsafe(32)}"
+    if rate is not None and not 0 < rate <= FASTEST:
+        raise Refused(f"a rate is above 0, and at most {FASTEST:,} requests a second", "--rate")
     if rate is not None and burst is None:
-        burst = max(1, int(min(rate, 1e6)))
+        burst = max(1, int(rate))
     try:
         key = ApiKey(
             id=f"key_{new_id(now)}",

@@ -120,12 +120,13 @@ class Access:
     def _stranger(self, token: bytes, digest: bytes, now: float) -> _Known:
         """Who a token that is no known key speaks for. Rejected where nobody vouches for it."""
         if self._tokens is not None and token.count(b".") == 2:
+            believed = self._believed  # held, so that what the old keys vouched for never joins what the new ones do
             claims = self._tokens.verify(token, self._clock())
             ends = now + (claims.expires - self._clock()).total_seconds()
             known = _Known(claims.subject, claims.scopes, ends, 0.0, 0.0)
-            while len(self._believed) >= REMEMBERED:
-                self._believed.pop(next(iter(self._believed)), None)
-            self._believed[digest] = known
+            while len(believed) >= REMEMBERED:
+                believed.pop(next(iter(believed)), None)
+            believed[digest] = known
             return known
         if self._keys is None and self._tokens is None:
             raise Rejected(
@@ -135,6 +136,9 @@ class Access:
 
     def follow(self, stop: threading.Event, every: float = EVERY, looked: threading.Event | None = None) -> None:
         """Refresh until told to stop; `looked` is set after the first time."""
+        if self._tokens is not None and not self.open:
+            # On a thread of its own: a provider that does not answer must not delay a revocation.
+            threading.Thread(target=self._follow_tokens, args=(stop, every), daemon=True).start()
         while True:
             try:
                 self.refresh()
@@ -163,8 +167,20 @@ class Access:
                 self._keep(keys)
                 self._keys = keys
         self._apply()
+
+    def refresh_tokens(self) -> None:
+        """Read the keys of the identity provider where it is time to; those withdrawn vouch for nobody any more."""
         if self._tokens is not None and self._tokens.refresh(self._monotonic()):
-            self._believed = {}  # a signing key that was withdrawn vouches for nobody any more
+            self._believed = {}
+
+    def _follow_tokens(self, stop: threading.Event, every: float) -> None:
+        while True:
+            try:
+                self.refresh_tokens()
+            except Exception:  # as in `follow`
+                log.exception("a defect while the identity provider's keys were read; those that were read last stay")
+            if stop.wait(every):
+                return
 
     def _apply(self) -> None:
         now, moment, before = self._monotonic(), self._clock(), self._known

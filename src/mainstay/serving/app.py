@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
 from mainstay.serving.info import add_info
 from mainstay.serving.problems import Rejected, as_json, problem, problem_response
+from mainstay.serving.rejections import A_SECOND, Rejections
 from mainstay.serving.tally import Tally
 
 BATCHES = 2
@@ -48,6 +50,7 @@ def create_app(
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
     yet. It starts nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
+    rejections = Rejections(answering.log, answering.clock)
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
     app = FastAPI(
@@ -56,11 +59,11 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
-        exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
+        exception_handlers={Rejected: _rejecting(rejections), HTTPException: _unrouted},
     )
     app.add_middleware(Door, access=access)
     app.add_middleware(Witness)  # the last is the outermost: who is not let in is counted too
-    _add_predictions(app, arms, answering)
+    _add_predictions(app, arms, answering, rejections)
     _add_health(app, arms)
     add_info(app, arms, use_case)
     if feedback is not None:
@@ -83,7 +86,7 @@ def create_app(
     return app
 
 
-def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
+def _add_predictions(app: FastAPI, arms: Arms, answering: Answering, rejections: Rejections) -> None:
     batches = asyncio.Semaphore(BATCHES)
     single_bodies, batch_bodies = single_room(), batch_room()
 
@@ -107,21 +110,27 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
         _live(arms)
         state = request.state
         async with read_body(request, batch_bodies) as body, batches:
-            made, version = await asyncio.to_thread(_batch, answering, _live(arms), body, state.trace_id, state.started)
+            made, version, refused = await asyncio.to_thread(
+                _batch, answering, _live(arms), body, state.trace_id, state.started
+            )
             await answering.committed()
+        for each in refused:
+            rejections.note(each, getattr(state, "key", None))
         state.version = version
         return Response(made, media_type="application/json")
 
 
-def _batch(answering: Answering, live: Live, body: bytearray, trace_id: str, started: float) -> tuple[bytes, str]:
-    """The JSON that answers a batch, and the version that answered it, as it is counted."""
+def _batch(
+    answering: Answering, live: Live, body: bytearray, trace_id: str, started: float
+) -> tuple[bytes, str, list[Rejected]]:
+    """The JSON that answers a batch, the version that answered it as it is counted, and some refused rows."""
     made = answering.batch(live, _rows(parse_json(body)), trace_id, started)
     version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
     told = [
         problem(each, trace_id, instance=f"#/rows/{place}") if isinstance(each, Rejected) else each
         for place, each in enumerate(made)
     ]
-    return as_json({"predictions": told}), version
+    return as_json({"predictions": told}), version, [each for each in made if isinstance(each, Rejected)][:A_SECOND]
 
 
 def _rows(given: Any) -> list[Any]:
@@ -176,8 +185,12 @@ def _add_health(app: FastAPI, arms: Arms) -> None:
         return health()
 
 
-async def _rejected(request: Request, error: Rejected) -> Response:
-    return problem_response(error, request.state.trace_id)
+def _rejecting(rejections: Rejections) -> Callable[[Request, Rejected], Coroutine[Any, Any, Response]]:
+    async def rejected(request: Request, error: Rejected) -> Response:
+        rejections.note(error, getattr(request.state, "key", None))
+        return problem_response(error, request.state.trace_id)
+
+    return rejected
 
 
 async def _unrouted(request: Request, error: HTTPException) -> Response:

@@ -57,14 +57,16 @@ class Tokens:
         self._jwks, self._issuer, self._audience = jwks, issuer, audience
         self._fetch = fetch or fetch_jwks
         self._keys: dict[str, Any] = {}
+        self._read: Any = None
         self._next = 0.0
+        self._soonest = 0.0
         self._asked_for: str | None = None
 
     def refresh(self, now: float) -> bool:
         """Read the provider's keys where it is time to (`now` is monotonic); whether they changed."""
-        if now < self._next and (self._asked_for is None or now < self._next - FRESH + SOONER):
+        if now < self._soonest or (now < self._next and self._asked_for is None):
             return False
-        self._asked_for = None
+        self._asked_for, self._soonest = None, now + SOONER
         try:
             read = json.loads(self._fetch(self._jwks))
             made = self._jwt.PyJWKSet.from_dict(read)
@@ -73,8 +75,8 @@ class Tokens:
             self._next = now + SOONER
             return False
         keys = {key.key_id or "": key for key in made.keys if key.public_key_use in (None, "sig")}
-        changed = keys.keys() != self._keys.keys()
-        self._keys = keys
+        changed: bool = read != self._read
+        self._keys, self._read = keys, read
         self._next = now + FRESH
         return changed
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -197,8 +198,9 @@ def serve_socket(
     known = threading.Event()
     watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
     watch.start()
-    looked.wait(FIRST_LOOK)
-    known.wait(FIRST_LOOK)
+    until = time.monotonic() + FIRST_LOOK
+    for first in (looked, known):
+        first.wait(max(0.0, until - time.monotonic()))
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     try:
