@@ -275,7 +275,8 @@ def told(found: Mapping[str, Found], skipped: Mapping[str, str], pairs: int) -> 
         numbers = [f"{rate:,.0f}", f"{each.ratio:.4f}", f"{middle:.2f}", f"{late:.2f}", f"{each.megabytes:.0f}"]
         used = ", ".join(f"{package} {version}" for package, version in each.versions.items() if package not in _MODEL)
         shown.append([name, *numbers, each.processes, f"{each.startup:.1f}", used])
-    shown += [[name, "skipped", *[""] * 6, reason.splitlines()[-1][:200]] for name, reason in skipped.items()]
+    for name, reason in skipped.items():
+        shown.append([name, "skipped", *[""] * 6, reason.splitlines()[-1][:200].replace("|", "/")])
     ratio = {name: each.ratio for name, each in found.items()}
     peers = [name for name in found if name not in (ECHO, MAINSTAY)]
     words = "No peer was measured."
@@ -293,9 +294,9 @@ def told(found: Mapping[str, Found], skipped: Mapping[str, str], pairs: int) -> 
             "how": "All hold the same LightGBM of 300 trees with 7 leaves, and were seen to answer the same customers "
             f"with the same probabilities (to {NEAR:g}) before they were timed. Each has one worker on one core, with "
             f"{CONNECTIONS} connections kept open by wrk on another. Mainstay checks the key and every value, writes "
-            "the record to its log and counts; the peers do none of that. The echo sends back what it was sent, on "
-            f"Mainstay's HTTP server. Medians of {pairs} runs, each beside a run of the echo; the ratio is the median "
-            "of the pairs'.",
+            "the record to its log and counts (its second process ships the log); the peers do none of that. The echo "
+            f"sends back what it was sent, on Mainstay's HTTP server. Medians of {pairs} runs, each beside a run of "
+            "the echo; the ratio is the median of the pairs'.",
             "columns": columns,
             "rows": shown,
             "found": words,
