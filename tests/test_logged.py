@@ -33,7 +33,7 @@ from mainstay.logged import (
     prediction_row,
     rejection_row,
 )
-from mainstay.observed import Action, Feed, Label, Prediction, Rejection, SegmentHeader
+from mainstay.observed import Action, Feed, Label, Origin, Prediction, Rejection, SegmentHeader
 from mainstay.records import decode
 
 GOLDEN = Path(__file__).parent / "golden"
