@@ -149,8 +149,15 @@ def test_while_the_keys_were_never_read_it_is_the_server_that_is_not_ready() -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "1", "null", '{"schema": 1}', '{"schema": 99, "keys": [{}]}', '{"schema":1,"keys":[{}]}']
-    + ['{"schema":1,"keys":[1]}', '{"schema":1,"keys":7}', '{"schema":"1","keys":[{}]}', '{"schema":[],"keys":[{}]}'],
+    [
+        *("", "{", "[]", "1", "null", '{"schema": 1}', '{"schema": 99, "keys": [{}]}', '{"schema":1,"keys":[{}]}'),
+        *(
+            '{"schema":1,"keys":[1]}',
+            '{"schema":1,"keys":7}',
+            '{"schema":"1","keys":[{}]}',
+            '{"schema":[],"keys":[{}]}',
+        ),
+    ],
 )
 def test_a_kept_file_that_cannot_be_read_is_not_believed(tmp_path: Path, text: str) -> None:
     kept = tmp_path / "tiny.json"
