@@ -33,7 +33,7 @@ demo: $(READY) ## the whole spine: 20,000 simulated customers to a served, signe
 	@$(BIN)/python -m mainstay.cli.demo
 
 test: $(READY) ## every test that needs no server, with branch coverage
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term tests --ignore=tests/alarms
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term -m "not long" tests --ignore=tests/alarms
 
 check: $(READY) ## ruff, mypy, import contracts, docs tests
 	@$(BIN)/ruff check .
@@ -53,7 +53,8 @@ bench: $(READY) ## speed beside a bare echo, five peers and scikit-learn; writes
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra training --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --group dev pyproject.toml -o requirements/dev.txt
+		--extra training --extra gx --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --group dev \
+		pyproject.toml -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra s3 pyproject.toml -o requirements/serving.txt
 	@for each in bench/peers/*/requirements.in; do \
