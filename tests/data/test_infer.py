@@ -62,6 +62,14 @@ def test_times_are_timestamps(values: Any) -> None:
     assert proposed(values).type == "timestamp"
 
 
+def test_a_date_is_no_telephone_number() -> None:
+    for form in ("{d:02d}/{m:02d}/2024", "2024-{m:02d}-{d:02d}"):
+        made = proposed([form.format(d=1 + n % 28, m=1 + n % 12) for n in range(ROWS)])
+        assert (made.type, made.personal) == ("timestamp", None)
+    born = propose(table(date_of_birth=[f"{1 + n % 28:02d}/{1 + n % 12:02d}/1980" for n in range(ROWS)]), "y")
+    assert born["date_of_birth"].personal == "drop"
+
+
 def test_what_differs_in_every_row_is_an_identifier() -> None:
     assert proposed([f"c{n}" for n in range(ROWS)]).type == "identifier"
     assert proposed([str(1000 + n) for n in range(ROWS)]).type == "identifier"
@@ -148,7 +156,8 @@ def test_the_label_keeps_its_classes_and_its_blanks() -> None:
     [
         ("z", r"there is no column `z`"),
         ("churm", r"there is no column `churm`; did you mean `churn`\?"),
-        ("x", r"a target has exactly two values; `x` has 3 \(`1`, `2`, `3`\)"),
+        ("x", r"a target has exactly two values; `x` has 3 \(`1`, `2`, `3`\); add a column .* `1` or not"),
+        ("half", r"`half` has 1 \(`y`\) and blanks, which are no class; write the other class"),
         ("one", r"`one` has 1 \(`a`\)"),
         ("empty", r"`empty` has 0 \(none\)"),
         ("tags", r"this column cannot be predicted: list<item: string> is no number, time or text"),
@@ -156,10 +165,37 @@ def test_the_label_keeps_its_classes_and_its_blanks() -> None:
 )
 def test_a_target_that_cannot_be_one_is_refused(target: str, words: str) -> None:
     rows = pa.table(
-        {"x": ["1", "2", "3"], "one": ["a"] * 3, "empty": pa.nulls(3), "churn": ["n", "y", "n"], "tags": [["a"]] * 3}
+        {
+            "x": ["1", "2", "3"],
+            "one": ["a"] * 3,
+            "empty": pa.nulls(3),
+            "churn": ["n", "y", "n"],
+            "tags": [["a"]] * 3,
+            "half": ["y", None, "y"],
+        }
     )
     with pytest.raises(Refused, match=words):
         propose(rows, target)
+
+
+def test_one_and_one_point_nought_are_one_class() -> None:
+    made = use_case(pa.table({"x": ["1", "2", "3", "4"] * 10, "y": ["0", "0.0", "1", "1.0"] * 10}))
+    assert made.classes == ("0", "1")
+
+
+@pytest.mark.parametrize("form", ["{}.5 %", "${},000", "{} kg", "€ {}"])
+def test_numbers_with_a_unit_are_pointed_out(form: str) -> None:
+    rows = table(x=[form.format(n % 90) for n in range(ROWS)], plain=[f"p{n % 90}" for n in range(ROWS)])
+    made = propose(rows, "y")
+    assert "numbers with a unit" in made["x"].note
+    assert not made["x"].feature
+    assert made["plain"].feature
+
+
+def test_a_name_that_yaml_would_read_as_something_else_is_still_a_name() -> None:
+    rows = table(x=["1", "2"] * (ROWS // 2))
+    for name in ("null", "yes", "true"):
+        assert loads(render(name, "rows.csv", rows, "y")).name == name
 
 
 def test_the_entity_is_the_identifier_that_says_so() -> None:

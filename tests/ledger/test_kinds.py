@@ -17,4 +17,5 @@ def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written(
         "job": "Job",
         "dismissal": "Dismissal",
         "erasure": "Erasure",
+        "api_key": "ApiKey",
     }

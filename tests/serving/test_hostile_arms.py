@@ -5,9 +5,10 @@ not a number, is slow, or hangs.
 """
 
 import dataclasses
+import fcntl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -110,13 +111,18 @@ def go_live(home: Path, *arms: Arm) -> None:
 
 
 @pytest.fixture
-def hostile_home(home: Path, tiny_other_bundle: Bundle, tiny_signer: Signer, shelve: Shelve) -> Path:
-    """The home with the hostile versions 2.0.0 to 2.3.0 on its shelf, in the order of HOSTILE."""
+def hostile_home(home: Path, tiny_other_bundle: Bundle, tiny_signer: Signer, shelve: Shelve) -> Iterator[Path]:
+    """The home with the hostile versions 2.0.0 to 2.3.0 on its shelf, in the order of HOSTILE.
+
+    The test is its host's shipper: the segments stay where they can be read.
+    """
     opened = platform(Settings(home=home))
     for minor, how in enumerate(HOSTILE):
         shelve(f"2.{minor}.0", turned(tiny_other_bundle, how), opened.blobs, tiny_signer)
     opened.ledger.close()
-    return home
+    with (home / "shipper-tiny.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield home
 
 
 @pytest.mark.parametrize("how", HOSTILE)

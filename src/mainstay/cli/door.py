@@ -55,6 +55,9 @@ def exit_code(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else DEFECT
 
 
+_EXTRAS = {"great_expectations": "gx"}
+
+
 def absent_package(error: BaseException) -> str | None:
     """What to install, where an error says that somebody else's package is not here: serving does without many."""
     if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.partition(".")[0] == "mainstay":

@@ -127,6 +127,7 @@ def _batch(answering: Answering, live: Live, body: bytearray, state: State) -> t
     if timeline is not None:
         timeline.skip()
     rows = _rows(parse_json(body))
+    state.charge(len(rows))
     if timeline is not None:
         timeline.step("validate")
     made = answering.batch(live, rows, trace_id, state.started, timeline)

@@ -110,7 +110,9 @@ def access_of(opened: Platform, use_case: str, open_: bool) -> Access:
 
     settings = opened.settings
     tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
-    return Access(read, settings.home / "access" / f"{use_case}.json", settings.clock, tokens, open_)
+    kept = settings.home / "access" / f"{use_case}.json"
+    rate = (settings.oidc_rate, settings.oidc_burst) if settings.oidc_rate else None
+    return Access(read, kept, settings.clock, tokens, open_, token_rate=rate)
 
 
 class Server(uvicorn.Server):
