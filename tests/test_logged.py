@@ -136,6 +136,26 @@ def test_a_batch_and_single_predictions_give_the_same_columns() -> None:
     assert single["asked_at"] == [micros(PREDICTED.asked_at)] * 2
 
 
+def test_a_batch_that_an_arm_made_nothing_of_has_rows_without_scores() -> None:
+    nothing = numbers("d", [math.nan] * 3)
+    failed = batch(
+        outcome="raised",
+        role="attempted",
+        classes=0,
+        scores=b"",
+        probabilities=nothing,
+        decisions=([], numbers("i", [-1] * 3)),
+    )
+    for each in observed(header("batch", FEATURES), encoded(failed)):
+        assert isinstance(each, Prediction)
+        assert (each.scores, each.probability, each.decision, each.outcome) == ((), None, None, "raised")
+
+
+def test_a_batch_of_no_features_has_rows_all_the_same() -> None:
+    found = observed(header("batch"), encoded(batch(features=[])))
+    assert [dict(each.features) for each in found if isinstance(each, Prediction)] == [{}, {}, {}]
+
+
 def test_columns_of_nothing_are_empty_columns() -> None:
     made, refused = columns(header("prediction", FEATURES), [])
     assert refused == 0

@@ -6,7 +6,7 @@ be added at the end of a kind; nothing else about it changes without a new schem
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -90,11 +90,11 @@ class BatchRows(msgspec.Struct, array_like=True, frozen=True):
     """The rows of a batch that one arm scored: what they share once, and columns with one entry per row.
 
     `places` are the rows' positions in the batch (int32); a row's id is the batch's, a dot and its position, and its
-    request's id the same where `request_ids` is None. `shares`, `probabilities` (float64), `pinned` (uint8) and
-    `scores` (float64, row after row, `classes` numbers each) are little-endian bytes. `features` are columns in the
-    header's order: a number's is float64 bytes, NaN where missing; a category's, and `decisions`, are the distinct
-    texts and int32 bytes of positions among them, -1 where missing. `flags` are the rows that have any, by place
-    within these columns.
+    request's id the same where `request_ids` is None. `shares`, `probabilities` (float64, NaN where there is none),
+    `pinned` (uint8) and `scores` (float64, row after row, `classes` numbers each) are little-endian bytes. `features`
+    are columns in the header's order: a number's is float64 bytes, NaN where missing; a category's, and `decisions`,
+    are the distinct texts and int32 bytes of positions among them, -1 where missing. `flags` are the rows that have
+    any, by place within these columns.
     """
 
     batch_id: str
@@ -232,71 +232,62 @@ def columns(header: SegmentHeader, payloads: Iterable[Bytes]) -> tuple[Columns, 
     """
     rows: list[Any] = []
     refused = 0
+    batches = header.kind == "batch"
     for payload in payloads:
         try:
             row = decode_row(header, payload)
-            rows += rows_of(header, row) if isinstance(row, BatchRows) else [row]
+            rows.append(_batch_columns(header, row) if isinstance(row, BatchRows) else row)
         except Refused:
             refused += 1
-    kind = PredictionRow if header.kind == "batch" else KINDS[header.kind]
-    made: Columns = {name: [getattr(row, name) for row in rows] for name in kind.__struct_fields__}
-    if kind is PredictionRow:
-        features = made.pop("features")
-        values = zip(*features, strict=True) if features else ([] for _ in header.features)
+    names = PredictionRow.__struct_fields__ if batches else KINDS[header.kind].__struct_fields__
+    if batches:
+        features = [f"f.{name}" for name in header.features]
+        kept = [name for name in names if name != "features"]
+        return {name: [value for each in rows for value in each[name]] for name in [*kept, *features]}, refused
+    made: Columns = {name: [getattr(row, name) for row in rows] for name in names}
+    if header.kind == "prediction":
+        served = made.pop("features")
+        values = zip(*served, strict=True) if served else ([] for _ in header.features)
         made |= {f"f.{name}": list(column) for name, column in zip(header.features, values, strict=True)}
     return made, refused
 
 
 def rows_of(header: SegmentHeader, batch: BatchRows) -> list[PredictionRow]:
     """The rows of a batch, each as if it had been asked for alone. Refused where its columns differ in length."""
+    made = _batch_columns(header, batch)
+    features = [made.pop(f"f.{name}") for name in header.features]
+    served = [list(row) for row in zip(*features, strict=True)] if features else [[] for _ in made["unit"]]
+    made["features"] = served
+    return [PredictionRow(*row) for row in zip(*(made[name] for name in PredictionRow.__struct_fields__), strict=True)]
+
+
+def _batch_columns(header: SegmentHeader, batch: BatchRows) -> Columns:
     places = _numbers("i", batch.places)
     count = len(places)
-    scores = _numbers("d", batch.scores)
-    features = [_column(each) for each in batch.features]
     ids = [f"{batch.batch_id}.{place}" for place in places]
+    scores = _numbers("d", batch.scores).tolist()
     asked = ids if batch.request_ids is None else batch.request_ids
     entities = [None] * count if batch.entities is None else batch.entities
-    single: list[Sequence[Any]] = [
-        ids,
-        asked,
-        entities,
-        _numbers("d", batch.shares),
-        batch.pinned,
-        [scores[at * batch.classes : (at + 1) * batch.classes] for at in range(count)],
-        _numbers("d", batch.probabilities),
-        _column(batch.decisions),
-    ]
-    if any(len(each) != count for each in [*single, *features]) or len(scores) != count * batch.classes:
+    if len(scores) != count * batch.classes or not len(asked) == len(entities) == count:
         raise Refused("the columns of a batch differ in length", header.kind)
-    served: Iterable[tuple[Any, ...]] = zip(*features, strict=True) if features else [()] * count
-    return [
-        PredictionRow(
-            prediction_id=own,
-            request_id=request,
-            trace_id=batch.trace_id,
-            asked_at=batch.asked_at,
-            entity=entity,
-            unit=request if entity is None else entity,
-            role=batch.role,
-            version=batch.version,
-            assigned=batch.assigned,
-            share=share,
-            split=batch.split,
-            pinned=bool(pinned),
-            outcome=batch.outcome,
-            features=list(values),
-            scores=list(scored),
-            probability=probability,
-            threshold=batch.threshold,
-            decision=decided,
-            flags=batch.flags.get(at, []),
-            scoring_us=batch.scoring_us,
-            before_log_us=batch.before_log_us,
-        )
-        for at, (values, (own, request, entity, share, pinned, scored, probability, decided)) in enumerate(
-            zip(served, zip(*single, strict=True), strict=True)
-        )
-    ]
+    made: Columns = {
+        "prediction_id": ids,
+        "request_id": asked,
+        "entity": entities,
+        "unit": [request if entity is None else entity for request, entity in zip(asked, entities, strict=True)],
+        "share": _numbers("d", batch.shares).tolist(),
+        "pinned": [bool(each) for each in batch.pinned],
+        "scores": [scores[at : at + batch.classes] for at in range(0, len(scores), batch.classes or 1)] or [[]] * count,
+        "probability": _column(batch.probabilities),
+        "decision": _column(batch.decisions),
+        "flags": [batch.flags.get(at, []) for at in range(count)],
+    }
+    made |= {f"f.{name}": _column(each) for name, each in zip(header.features, batch.features, strict=True)}
+    if any(len(each) != count for each in made.values()):
+        raise Refused("the columns of a batch differ in length", header.kind)
+    shared = ("trace_id", "asked_at", "role", "version", "assigned", "split", "outcome", "threshold")
+    made |= {name: [getattr(batch, name)] * count for name in (*shared, "scoring_us", "before_log_us")}
+    return made | {name: [None] * count for name in ("origins", "features_at", "tensor")}
 
 
 def prediction_row(record: Prediction, features: Features) -> tuple[Any, ...]:
@@ -361,7 +352,7 @@ def _prediction(header: SegmentHeader, row: PredictionRow) -> Prediction:
     )
 
 
-def _column(given: bytes | tuple[list[str], bytes]) -> Sequence[Any]:
+def _column(given: bytes | tuple[list[str], bytes]) -> list[Any]:
     if isinstance(given, bytes):
         return [None if value != value else value for value in _numbers("d", given)]
     texts, codes = given
