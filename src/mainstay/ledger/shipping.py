@@ -6,17 +6,15 @@ nobody lists, and the next one makes the same blobs again, or finds the digest k
 read is counted in the same transaction, and its run kept where people can look at it.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mainstay.adapters.blobs import Blobs
 from mainstay.adapters.stream import Run, Stream
 from mainstay.errors import NotFound, Refused
-from mainstay.ledger.columnar import ORDER, SCHEMAS, bounds, by_hour, kind_of, parquet, table_of
+from mainstay.ledger.columnar import ORDER, bounds, by_hour, kind_of, parquet, table_of
 from mainstay.ledger.facts import Ledger
 from mainstay.ledger.files import DAMAGED, add_shipped, blob_name, hour_of, shipped
 from mainstay.logged import columns, decode_header

@@ -85,7 +85,7 @@ def read_table(
 def _category(column: Given, each: Input, learned: frozenset[str] | None, policy: Policy) -> tuple[Codes, list[Odd]]:
     distinct = column if isinstance(column, Distinct) else _distinct(column)
     read = [read_value(value, each, learned) for value in (*distinct.values, None)]  # the last stands for -1
-    texts = tuple(str(value) for value, _, _ in read)
+    texts = tuple("" if value is None else str(value) for value, _, _ in read[:-1])
     places = np.array([-1 if value is None else n for n, (value, _, _) in enumerate(read)], dtype=np.int32)
     about: dict[tuple[Problem, str | None], list[int]] = {}
     for n, (_, problem, flag) in enumerate(read):

@@ -14,14 +14,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.answering import Answering
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.feedback import Feedback, add_feedback
-from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
+from mainstay.serving.formats import TABLES, Batched, answer_batch, wanted
+from mainstay.serving.guard import (
+    BATCH_ROWS,
+    batch_room,
+    check_media_type,
+    parse_json,
+    read_body,
+    single_room,
+    trace_of,
+)
 from mainstay.serving.info import add_info
-from mainstay.serving.problems import Rejected, as_json, problem, problem_response
+from mainstay.serving.parquet import Parquet
+from mainstay.serving.problems import Rejected, as_json, problem_response
 from mainstay.serving.tally import Tally
 
 BATCHES = 2
@@ -79,7 +88,7 @@ def create_app(
 
 
 def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
-    batches = asyncio.Semaphore(BATCHES)
+    batches, parquet = asyncio.Semaphore(BATCHES), Parquet()
     single_bodies, batch_bodies = single_room(), batch_room()
 
     @app.post("/predict", summary="One prediction", openapi_extra=_body("PredictRequest"), **_answered(schemas.Answer))
@@ -101,34 +110,14 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
     async def predict_batch(request: Request) -> Response:
         _live(arms)
         state = request.state
-        async with read_body(request, batch_bodies) as body, batches:
-            made, version = await asyncio.to_thread(_batch, answering, _live(arms), body, state.trace_id, state.started)
+        given = check_media_type(request, TABLES)
+        asked = wanted(request.headers.getlist("accept"), given)
+        async with read_body(request, batch_bodies, TABLES) as body, batches:
+            what = Batched(body, given, asked, state.trace_id, state.started)
+            made, version = await asyncio.to_thread(answer_batch, answering, _live(arms), what, parquet)
             await answering.committed()
         state.version = version
-        return Response(made, media_type="application/json")
-
-
-def _batch(answering: Answering, live: Live, body: bytearray, trace_id: str, started: float) -> tuple[bytes, str]:
-    """The JSON that answers a batch, and the version that answered it, as it is counted."""
-    made = answering.batch(live, _rows(parse_json(body)), trace_id, started)
-    version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
-    told = [
-        problem(each, trace_id, instance=f"#/rows/{place}") if isinstance(each, Rejected) else each
-        for place, each in enumerate(made)
-    ]
-    return as_json({"predictions": told}), version
-
-
-def _rows(given: Any) -> list[Any]:
-    rows = given.get("rows") if isinstance(given, dict) else None
-    unknown = [name for name in given if name != "rows"] if isinstance(given, dict) else []
-    if not isinstance(rows, list) or unknown:
-        reason = "is not an array" if not isinstance(rows, list) else "must be the only field"
-        errors = [Problem("rows", reason, "an array of requests, and nothing beside it")]
-        raise Rejected(422, 'a batch is {"rows": [request, …]}', errors)
-    if len(rows) > BATCH_ROWS:
-        raise Rejected(413, f"the batch has {len(rows):,} rows; at most {BATCH_ROWS:,} are taken: send several")
-    return rows
+        return Response(made, headers={"content-type": asked})
 
 
 def _live(arms: Arms) -> Live:

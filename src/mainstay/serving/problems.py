@@ -15,6 +15,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     400: ("unreadable-body", "The body cannot be read"),
     404: ("not-found", "There is no such route"),
     405: ("method-not-allowed", "The route does not take this method"),
+    406: ("not-acceptable", "The answer cannot be had in that form"),
     408: ("too-slow", "The body took too long to arrive"),
     413: ("too-large", "The request is too large"),
     415: ("unsupported-media-type", "The body is not declared as JSON"),
