@@ -15,8 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay.serving import metrics, schemas
-from mainstay.serving.answering import Answering
-from mainstay.serving.arms import Arms, Live
+from mainstay.serving.answering import Answering, live_of
+from mainstay.serving.arms import Arms
+from mainstay.serving.described import with_tables
+from mainstay.serving.explain import REASONS, add_explain, reasons_of, wanted_reasons
 from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.formats import TABLES, Batched, answer_batch, wanted
 from mainstay.serving.guard import (
@@ -32,6 +34,7 @@ from mainstay.serving.info import add_info
 from mainstay.serving.parquet import Parquet
 from mainstay.serving.problems import Rejected, as_json, problem_response
 from mainstay.serving.tally import Tally
+from mainstay.serving.v2 import add_v2
 
 BATCHES = 2
 """Batches worked on at a time, each on a thread of its own; others wait, so that single requests need not."""
@@ -65,7 +68,7 @@ def create_app(
         exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
     )
     app.add_middleware(Witness)
-    _add_predictions(app, arms, answering)
+    _add_predictions(app, arms, use_case, answering)
     _add_health(app, arms)
     add_info(app, arms, use_case)
     if feedback is not None:
@@ -81,23 +84,34 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
-        return schemas.with_live(made, arms.live, answering.clock())
+        live = arms.live
+        return with_tables(schemas.with_live(made, live, answering.clock()), live, use_case)
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
+def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answering) -> None:
     batches, parquet = asyncio.Semaphore(BATCHES), Parquet()
     single_bodies, batch_bodies = single_room(), batch_room()
+    add_explain(app, arms, answering, single_bodies)
+    add_v2(app, arms, use_case, answering, batch_bodies, batches)
 
-    @app.post("/predict", summary="One prediction", openapi_extra=_body("PredictRequest"), **_answered(schemas.Answer))
+    @app.post(
+        "/predict",
+        summary="One prediction, with reasons if asked for",
+        openapi_extra=_body("PredictRequest") | {"parameters": [REASONS]},
+        **_answered(schemas.Reasoned),
+    )
     async def predict(request: Request) -> Response:
-        _live(arms)
+        live_of(arms)
+        most = wanted_reasons(request)
         async with read_body(request, single_bodies) as body:
             # Looked up again: whoever sends slowly is not answered by what was live when they began.
-            state = request.state
-            made = await answering.one(_live(arms), parse_json(body), state.trace_id, state.started)
+            state, live, given = request.state, live_of(arms), parse_json(body)
+            made = await answering.one(live, given, state.trace_id, state.started)
+            if most is not None:
+                made["reasons"] = reasons_of(live, made["version"], given["features"], most)
         state.version = metrics.count_answers([made])
         return Response(as_json(made), media_type="application/json")
 
@@ -108,23 +122,16 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering) -> None:
         **_answered(schemas.Answers),
     )
     async def predict_batch(request: Request) -> Response:
-        _live(arms)
+        live_of(arms)
         state = request.state
         given = check_media_type(request, TABLES)
         asked = wanted(request.headers.getlist("accept"), given)
         async with read_body(request, batch_bodies, TABLES) as body, batches:
             what = Batched(body, given, asked, state.trace_id, state.started)
-            made, version = await asyncio.to_thread(answer_batch, answering, _live(arms), what, parquet)
+            made, version = await asyncio.to_thread(answer_batch, answering, live_of(arms), what, parquet)
             await answering.committed()
         state.version = version
         return Response(made, headers={"content-type": asked})
-
-
-def _live(arms: Arms) -> Live:
-    if arms.live is None:
-        reason = arms.health().reason
-        raise Rejected(503, f"no version is ready to answer: {reason}", headers={"retry-after": "1"})
-    return arms.live
 
 
 def _body(schema: str) -> dict[str, Any]:
@@ -161,7 +168,7 @@ def _add_health(app: FastAPI, arms: Arms) -> None:
 
 
 async def _rejected(request: Request, error: Rejected) -> Response:
-    return problem_response(error, request.state.trace_id)
+    return problem_response(error, request.state.trace_id, request.url.path)
 
 
 async def _unrouted(request: Request, error: HTTPException) -> Response:
@@ -170,7 +177,7 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
         rejected = Rejected(405, f"this route takes {headers.get('Allow', 'another method')}", headers=headers)
     else:  # the router raises these two, and nothing else raises any
         rejected = Rejected(404, "there is no such route; /openapi.json lists those there are")
-    return problem_response(rejected, request.state.trace_id)
+    return problem_response(rejected, request.state.trace_id, request.url.path)
 
 
 class Witness:
@@ -206,7 +213,7 @@ class Witness:
             if status:
                 raise  # half an answer is out: only closing the connection says that it is not whole
             rejected = Rejected(500, "the server failed; its log tells more under this trace id")
-            await problem_response(rejected, state["trace_id"])(scope, receive, noted)
+            await problem_response(rejected, state["trace_id"], scope["path"])(scope, receive, noted)
         finally:
             route = _route(scope)
             metrics.REQUESTS.labels(route, str(status), state.get("version", metrics.NONE)).inc()

@@ -64,13 +64,16 @@ class Batch:
         none = no_texts(rows), no_texts(rows), no_texts(rows)
         self.made = Answered(rows, self._id, trace_id, table.entities, np.full(rows, np.nan), *none)
         self._stored: Sequence[str | None] | None = None
+        for row, problem in table.broken.items():
+            self.made.rejected[row] = Rejected(422, f"{problem.field}: {problem.reason}", [problem])
+        self._check_names()
+        self.groups = self._groups()
+        """How rows are assigned, and which; in `made` it is told which are refused. Nothing is scored yet."""
 
     def answered(self) -> Answered:
+        """Have all rows scored and written down."""
         made = self.made
-        for row, problem in self._table.broken.items():
-            made.rejected[row] = Rejected(422, f"{problem.field}: {problem.reason}", [problem])
-        self._check_names()
-        for group in self._groups():
+        for group in self.groups:
             try:
                 self._score(*group)
             except Unavailable as error:
@@ -82,12 +85,6 @@ class Batch:
                     for row in np.flatnonzero(odd.rows & answering).tolist():
                         made.flags.setdefault(row, []).append(odd.flag or "")
         return made
-
-    def refused(self) -> dict[int, Rejected]:
-        """The rows that would be refused, nothing having been scored or written yet."""
-        self._check_names()
-        list(self._groups())
-        return self.made.rejected
 
     def read(self, version: str) -> TableRead:
         """The rows as an arm reads them."""

@@ -27,6 +27,12 @@ class Table:
     broken: Mapping[int, Problem] = field(default_factory=dict)
 
 
+def entity_name(live: Live) -> str:
+    """The column that rows are about: its own name where the champion's manifest tells it, else `entity`."""
+    manifest = live.manifests.get(live.split.champion)
+    return "entity" if manifest is None or manifest.entity is None else manifest.entity.name
+
+
 def table_of(rows: int, columns: Mapping[str, Given], broken: Mapping[int, Problem], live: Live) -> Table:
     """The table that these columns are, the entity and the client's request ids taken out of them.
 
@@ -34,8 +40,7 @@ def table_of(rows: int, columns: Mapping[str, Given], broken: Mapping[int, Probl
     where there are columns of no feature, or none for a feature that must not be missing.
     """
     arm = live.rows[live.split.champion]
-    manifest = live.manifests.get(live.split.champion)
-    named = manifest.entity.name if manifest is not None and manifest.entity is not None else "entity"
+    named = entity_name(live)
     own = {name: column for name, column in columns.items() if name not in arm.features}
     beside = [name for name in (named, "entity") if name in own][:1]
     entities = _listed(own.pop(beside[0])) if beside else None
