@@ -48,12 +48,14 @@ faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
 alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
 	@$(BIN)/pytest tests/alarms
 
-bench: $(READY) ## side by side with scikit-learn's own pipeline; writes bench/RESULTS.md, fails below 5 times
+bench: $(READY) ## side by side: single predictions with a bare echo, batches with scikit-learn; writes bench/RESULTS.md
+	@$(BIN)/python bench/serving.py
 	@$(BIN)/python bench/batch.py
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra training --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --group dev pyproject.toml -o requirements/dev.txt
+		--extra training --extra gx --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --group dev \
+		pyproject.toml -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra s3 pyproject.toml -o requirements/serving.txt
 

@@ -7,11 +7,12 @@ down. Shares are fractions of traffic in [0, 1].
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
@@ -258,6 +259,19 @@ class Dismissal:
     seen_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The rows about one entity were removed from the observations, `rows` in all; which entity is nowhere kept.
+
+    `datasets` are those that were frozen with rows of it: without the entity they cannot be rebuilt.
+    """
+
+    id: str
+    rows: int
+    files: int
+    datasets: tuple[str, ...]
+
+
 class Phase(StrEnum):
     RUNNING = "running"
     PROMOTED = "promoted"
@@ -335,3 +349,35 @@ class Job:
     state: str
     submitted_at: Instant | None = None
     ended_at: Instant | None = None
+
+
+Scope = Literal["predict", "feedback", "read", "operate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Who may ask a server of a use case. The secret is nowhere: only its SHA-256, as 64 hex digits, is kept.
+
+    It is believed before `expires` and until `revoked`; None is never. `rate` is the requests a second that each
+    replica grants, `burst` how many of them at once; both None for as many as come.
+    """
+
+    id: str
+    name: str
+    sha256: str
+    scopes: tuple[Scope, ...]
+    created: Instant
+    expires: Instant | None = None
+    revoked: Instant | None = None
+    rate: float | None = None
+    burst: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError("the digest of a secret is 64 hex digits")
+        if not self.scopes:
+            raise ValueError("a key needs a scope, or it could do nothing")
+        if (self.rate is None) != (self.burst is None):
+            raise ValueError("a rate needs a burst, and a burst a rate")
+        if self.rate is not None and self.burst is not None and not (0 < self.rate < math.inf and self.burst >= 1):
+            raise ValueError("a rate is above 0, and a burst at least 1")

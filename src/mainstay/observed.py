@@ -141,7 +141,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class ObservationFile:
-    """A delta to the live observation files: one `add` or `remove`. `hour` is a UTC hour."""
+    """A delta to the live observation files: one `add` or `remove`, or `collected` once the blob is gone.
+
+    `hour` is a UTC hour.
+    """
 
     op: str
     digest: str

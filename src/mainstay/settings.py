@@ -25,6 +25,11 @@ class Settings(BaseSettings):
     fsync: Literal["off", "group"] = Field(
         "off", description="`group`: answer once the log survives power loss too, not only the death of the process"
     )
+    tls_cert: str = Field("", description="certificate chain (PEM file) with which `serve` answers over TLS")
+    tls_key: str = Field("", description="the private key (PEM file) of that certificate")
+    oidc_jwks: str = Field("", description="https address of an identity provider's keys; none: no bearer tokens")
+    oidc_issuer: str = Field("", description="the issuer whose tokens are believed")
+    oidc_audience: str = Field("", description="the audience that a token must name")
     now: Instant | None = Field(None, description="a simulated clock: the time it always is, for replays and tests")
 
     @property

@@ -45,6 +45,13 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_reserved)]
 
 
+class Outliers(Section):
+    """How many values may lie how far out, by Tukey's fences."""
+
+    beyond: float = Field(3, gt=0, description="distances between the quartiles, from either quartile outwards")
+    share_at_most: Share = Field(0.01, description="share of the values that may lie beyond")
+
+
 class Column(Section):
     """What the source promises of one column."""
 
@@ -54,6 +61,8 @@ class Column(Section):
     range: tuple[float, float] | None = Field(None, description="least and greatest value, both included")
     values: Values | None = Field(None, description="every category there is")
     unit: str | None = None
+    same_unit: bool = Field(True, description="false where values may be those of the version before times a constant")
+    outliers: Outliers | None = Field(None, description="how many values may lie far from the others")
     decimal: Literal[".", ","] = Field(".", description="what stands before the fraction in texts of numbers")
     thousands: Literal[",", ".", " ", "'"] | None = Field(None, description="what parts the thousands, as in 1,234.5")
     format: str | None = Field(None, description="how texts of times are written, as in %d.%m.%Y; else RFC 3339")
@@ -66,6 +75,8 @@ class Column(Section):
     def _consistent(self) -> Self:
         if self.range is not None and self.type not in ("integer", "number"):
             raise ValueError(f"a {self.type} column has no range")
+        if self.outliers is not None and (self.type not in ("integer", "number") or self.personal is not None):
+            raise ValueError(f"a {'personal' if self.personal else self.type} column has no outliers")
         if self.range is not None and self.range[0] > self.range[1]:
             raise ValueError(f"range [{self.range[0]:g}, {self.range[1]:g}] is upside down")
         if (self.decimal != "." or self.thousands) and self.type not in ("integer", "number"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
 from mainstay.settings import Settings
@@ -36,7 +37,7 @@ def test_a_refit_on_grown_rows_is_not_worse_than_its_champion(seed: int, tmp_pat
     for share in SHARES:
         with (tmp_path / "rows.csv").open("w", newline="") as file:
             csv.writer(file).writerows([header, *rows[: round(share * len(rows))]])
-        far = journey.Release(use_case.name)
+        far = progress.Release(use_case.name)
         journey.release(home, use_case, Asked("user:ada", "It has grown.", tmp_path), far, lambda noun: None)
         assert far.verdict is not None
         outcomes += [made for made in far.verdict.checks if made.name == "champion"]

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.xdist_group("mlflow")  # importing MLflow takes seconds: once is enough
 Run = Callable[..., tuple[int, str, str]]
 KEYS = {
-    "use_case", "dataset", "run", "candidate", "version", "rollout", "outcome", "stopped_at", "checks",
+    "use_case", "dataset", "run", "candidate", "version", "rollout", "outcome", "stopped_at", "checks", "to_pass",
     "cross_validated", "holdout", "error",
 }  # fmt: skip
 METRICS = {"roc_auc", "average_precision", "log_loss", "brier", "accuracy", "precision", "recall", "f1", "profit"}
@@ -140,7 +140,11 @@ def test_a_candidate_that_did_not_pass_is_not_registered(released_copy: Path, ru
     candidate = body["candidate"]
     code, out, _ = run("gate", candidate)
     assert code == 1
-    assert out.splitlines()[-1].startswith("FAIL: skill is 0.")
+    assert "FAIL: 1 of 10 blocking checks failed. To pass:" in out
+    assert out.splitlines()[-1].startswith("  - skill: a better candidate, or `gates.skill` with at_least 0.")
+    assert body["to_pass"] == [out.splitlines()[-1].removeprefix("  - ")]
+    code, out, _ = run("gate", candidate, "--json")
+    assert (code, json.loads(out)["to_pass"]) == (1, body["to_pass"])
     code, _, err = run("register", candidate)
     assert code == 2
     assert "its verdict is FAIL, and only what passed is registered" in err

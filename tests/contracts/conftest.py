@@ -1,17 +1,14 @@
 """The real servers that promises are tested on, each started on first need and stopped at the end of the session."""
 
-import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -104,74 +101,16 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.fresh()
 
 
-class ObjectStore:
-    """An S3-compatible server of our own (Versity's gateway) over a fresh directory, on a port of the loopback."""
+class Bucketed(Protocol):
+    """The object store that the tests above this folder share."""
 
-    def __init__(self, program: str) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="mainstay-s3-"))
-        self._buckets = self._home / "buckets"
-        for folder in (self._buckets, self._home / "users"):
-            folder.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            at = f"127.0.0.1:{free.getsockname()[1]}"
-        self.address = f"http://{at}"
-        keys = ["--access", "mainstay", "--secret", "of-the-tests", "--region", "us-east-1"]
-        command = [
-            program,
-            *keys,
-            "--port",
-            at,
-            "--health",
-            "/health",
-            "--quiet",
-            "--iam-dir",
-            str(self._home / "users"),
-        ]
-        with (self._home / "log").open("wb") as log:
-            self._process = subprocess.Popen([*command, "posix", str(self._buckets)], stdout=log, stderr=log)
+    address: str
 
-    def wait(self) -> None:
-        until = time.monotonic() + 30
-        while self._process.poll() is None and time.monotonic() < until:
-            try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=2).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        pytest.fail((self._home / "log").read_text())
-
-    def bucket(self) -> str:
-        """The name of a new, empty bucket."""
-        name = f"bucket-{len(list(self._buckets.iterdir()))}"
-        (self._buckets / name).mkdir()
-        return name
-
-    def discard(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-        shutil.rmtree(self._home, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def object_store() -> Iterator[ObjectStore]:
-    program = shutil.which("versitygw")
-    if program is None or importlib.util.find_spec("boto3") is None:
-        missing = "versitygw (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0) or boto3 is not installed"
-        if os.environ.get("MAINSTAY_REQUIRE_TOOLS") == "1":  # noqa: TID251  (a setting of the tests alone)
-            pytest.fail(missing)
-        pytest.skip(missing)
-    server = ObjectStore(program)
-    try:
-        server.wait()
-        yield server
-    finally:
-        server.discard()
+    def bucket(self) -> str: ...
 
 
 @pytest.fixture
-def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(object_store: Bucketed, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new bucket, in a process whose AWS_* variables lead to it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.address)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mainstay")

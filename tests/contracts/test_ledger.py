@@ -1,7 +1,6 @@
 """What the ledger promises, on SQLite and on a real PostgreSQL server alike."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,9 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from mainstay.errors import Conflict, Misconfigured, Refused
 from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import JOBS, LOOKS, SPLITS, VERDICTS
-from mainstay.ledger.replicas import live, report
 from mainstay.nouns import Arm, Estimate, Job, Look, Split
-from mainstay.observed import Replica
 from mainstay.verdicts import Limit, Outcome, Verdict, check
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 250, tzinfo=UTC)
@@ -345,48 +342,6 @@ def test_the_tables_of_a_later_release_are_refused(ledger: Ledger, address: str)
     raw(address, "UPDATE ledger_tables SET version = 3")
     with Ledger(address) as other, pytest.raises(Refused, match="version 3, not 2: upgrade Mainstay"):
         other.latest("churn", SPLITS, "churn")
-
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-def as_version_1_wrote_it(address: str) -> None:
-    dump = (GOLDEN / f"ledger.1.{address.partition(':')[0]}.sql").read_text()
-    if address.startswith("sqlite"):
-        made = sqlite3.connect(address.removeprefix("sqlite:///"))
-        made.executescript(dump)
-        made.close()
-    else:
-        raw(address, dump.replace(":", r"\:"))  # a colon would be a parameter
-
-
-def test_a_ledger_of_the_first_release_is_read_and_upgraded(address: str) -> None:
-    as_version_1_wrote_it(address)
-    with Ledger(address) as ledger:
-        (fact,) = ledger.since("churn")
-        assert fact.body == Job("j", ("train",), "Drift was found.", "queued")
-        report(ledger, Replica("r", "host-a", "churn", 1, ("1.0.0",), NOW))
-        assert [replica.id for replica in live(ledger, "churn")] == ["r"]
-        wrote(ledger, Entry(JOBS, "j", job("j", "running"), after=1))
-    with Ledger(address) as other:
-        assert len(other.since("churn")) == 2
-    with pytest.raises(DBAPIError, match="facts are never"):
-        raw(address, "DELETE FROM facts")
-
-
-READER = """
-import sys
-from mainstay.ledger.facts import Ledger
-with Ledger(sys.argv[1], patience=60) as ledger:
-    assert len(ledger.since("churn")) == 1
-"""
-
-
-def test_processes_that_upgrade_at_once_wait_for_the_first(address: str) -> None:
-    as_version_1_wrote_it(address)
-    readers = [run(READER, address) for _ in range(4)]
-    said = [reader.communicate(timeout=120)[0].decode() for reader in readers]
-    assert [reader.returncode for reader in readers] == [0] * 4, said
 
 
 def test_a_fact_of_a_later_release_is_refused_and_hides_no_other(ledger: Ledger, address: str) -> None:

@@ -137,3 +137,19 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[list[str]]) -> None:
     expected = [[None if not value.strip() else value for value in column] for column in zip(*rows, strict=True)]
     found = rows_of(text.getvalue())
     assert [found["a"], found["b"]] == expected
+
+
+def test_columns_without_a_name_or_a_value_are_no_columns() -> None:
+    """As spreadsheets write them behind the last one, and rows of delimiters alone below the last."""
+    rows = rows_of("a;b;;\r\n1;x;;\r\n2;y;;\r\n;;;\r\n", ";")
+    assert rows == {"a": ["1", "2", None], "b": ["x", "y", None]}
+
+
+def test_one_column_may_lack_a_name_and_two_may_not() -> None:
+    """Pandas writes its index so."""
+    assert list(rows_of(",a\n0,5\n1,6\n")) == ["", "a"]
+    assert "columns 1 and 3 have values and no name" in refused(",a,\n0,5,9\n1,6,9\n")
+
+
+def test_a_title_above_the_header_is_told_as_such() -> None:
+    assert "the first line must be the header" in refused("My customers\n\na,b\n1,2\n")

@@ -148,7 +148,8 @@ def test_the_label_keeps_its_classes_and_its_blanks() -> None:
     [
         ("z", r"there is no column `z`"),
         ("churm", r"there is no column `churm`; did you mean `churn`\?"),
-        ("x", r"a target has exactly two values; `x` has 3 \(`1`, `2`, `3`\)"),
+        ("x", r"a target has exactly two values; `x` has 3 \(`1`, `2`, `3`\); add a column .* `1` or not"),
+        ("half", r"`half` has 1 \(`y`\) and blanks, which are no class; write the other class"),
         ("one", r"`one` has 1 \(`a`\)"),
         ("empty", r"`empty` has 0 \(none\)"),
         ("tags", r"this column cannot be predicted: list<item: string> is no number, time or text"),
@@ -156,10 +157,37 @@ def test_the_label_keeps_its_classes_and_its_blanks() -> None:
 )
 def test_a_target_that_cannot_be_one_is_refused(target: str, words: str) -> None:
     rows = pa.table(
-        {"x": ["1", "2", "3"], "one": ["a"] * 3, "empty": pa.nulls(3), "churn": ["n", "y", "n"], "tags": [["a"]] * 3}
+        {
+            "x": ["1", "2", "3"],
+            "one": ["a"] * 3,
+            "empty": pa.nulls(3),
+            "churn": ["n", "y", "n"],
+            "tags": [["a"]] * 3,
+            "half": ["y", None, "y"],
+        }
     )
     with pytest.raises(Refused, match=words):
         propose(rows, target)
+
+
+def test_one_and_one_point_nought_are_one_class() -> None:
+    made = use_case(pa.table({"x": ["1", "2", "3", "4"] * 10, "y": ["0", "0.0", "1", "1.0"] * 10}))
+    assert made.classes == ("0", "1")
+
+
+@pytest.mark.parametrize("form", ["{}.5 %", "${},000", "{} kg", "€ {}"])
+def test_numbers_with_a_unit_are_pointed_out(form: str) -> None:
+    rows = table(x=[form.format(n % 90) for n in range(ROWS)], plain=[f"p{n % 90}" for n in range(ROWS)])
+    made = propose(rows, "y")
+    assert "numbers with a unit" in made["x"].note
+    assert not made["x"].feature
+    assert made["plain"].feature
+
+
+def test_a_name_that_yaml_would_read_as_something_else_is_still_a_name() -> None:
+    rows = table(x=["1", "2"] * (ROWS // 2))
+    for name in ("null", "yes", "true"):
+        assert loads(render(name, "rows.csv", rows, "y")).name == name
 
 
 def test_the_entity_is_the_identifier_that_says_so() -> None:

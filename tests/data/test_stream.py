@@ -145,3 +145,13 @@ def test_parquet_without_rows_and_with_a_column_twice_is_refused(tmp_path: Path)
     assert "no rows" in refusal(tmp_path / "rows.parquet")
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "rows.parquet")
     assert "two columns are named `a`" in refusal(tmp_path / "rows.parquet")
+
+
+def test_what_separates_values_may_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a;b\n1,5;x\n2,5;y\n")
+    with open_rows(path, ";") as rows:
+        (part,) = rows.parts(rows.names, ())
+    assert part.to_pydict() == {"a": ["1,5", "2,5"], "b": ["x", "y"]}
+    with pytest.raises(Refused, match="separated by semicolons, where commas are expected"):
+        open_rows(path).__enter__()

@@ -1,4 +1,4 @@
-"""What `init` scaffolds, used as a DVC project with the real DVC."""
+"""What `init` scaffolds, used as a DVC project with the real DVC: on one machine, and on a second that has nothing."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,24 +14,30 @@ import yaml
 DVC = os.getenv("MAINSTAY_DVC") or shutil.which("dvc")
 if DVC is None and os.getenv("MAINSTAY_REQUIRE_TOOLS") == "1":
     pytest.fail("dvc is not here: put it on the PATH or name it in MAINSTAY_DVC", pytrace=False)
-pytestmark = pytest.mark.skipif(DVC is None, reason="dvc is not here: put it on the PATH or name it in MAINSTAY_DVC")
+pytestmark = [
+    pytest.mark.skipif(DVC is None, reason="dvc is not here: put it on the PATH or name it in MAINSTAY_DVC"),
+    pytest.mark.xdist_group("dvc"),  # the history is made once
+]
 
 
 class Project:
-    """A folder in which commands are run as a person would."""
+    """A folder on a machine of its own, in which commands are run as a person would."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.folder = folder
+        machine = folder.parent / f"{folder.name}-machine"
+        machine.mkdir(exist_ok=True)
         places = [str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]
         self.environment = {
-            "HOME": str(folder.parent),
+            "HOME": str(machine),
             "PYTHONPATH": os.getenv("PYTHONPATH", ""),
             "PATH": os.pathsep.join(places),
             "MAINSTAY_HOME": str(folder / ".mainstay"),
             "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
+            "DVC_SITE_CACHE_DIR": str(machine / "site"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             **{f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+            **more,
         }
 
     def run(self, *command: str) -> str:
@@ -42,9 +49,14 @@ class Project:
         assert DVC is not None
         return self.run(DVC, *arguments)
 
-    def commit(self) -> None:
+    def commit(self, tag: str) -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "A release")
+        self.run("git", "tag", tag)
+
+    def take(self, revision: str) -> None:
+        """What DVC is to have: data and report of a revision. The settings, remotes among them, stay as they are."""
+        self.run("git", "checkout", "--quiet", revision, "--", "rows.csv.dvc", "dvc.lock")
 
     def released(self) -> dict[str, str]:
         found: dict[str, str] = json.loads((self.folder / "reports" / "release.json").read_text())
@@ -62,13 +74,16 @@ def rows(count: int) -> str:
     return "\n".join(["id,age,spent,left", *lines]) + "\n"
 
 
-def test_dvc_reproduces_a_release_once_and_brings_an_older_one_back(tmp_path: Path) -> None:
-    project = Project(tmp_path / "project")
-    project.folder.mkdir()
-    data = project.folder / "rows.csv"
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A project with two releases, of 900 rows and of 1000: its folder, and what each release said, by its Git tag."""
+    folder = tmp_path_factory.mktemp("dvc") / "project"
+    folder.mkdir()
+    project = Project(folder)
+    data = folder / "rows.csv"
     data.write_text(rows(900))
     project.run("mainstay", "init", "rows.csv", "--target", "left")
-    use_case = project.folder / "mainstay.yaml"
+    use_case = folder / "mainstay.yaml"
     settled = yaml.safe_load(use_case.read_text())
     settled["recipe"] |= {"trials": 2, "folds": 2, "estimators": ["logistic"]}
     settled["gates"]["leakage"] = {"permuted_auc": {"at_most": 0.65}}  # so few rows, so wide an interval
@@ -76,30 +91,72 @@ def test_dvc_reproduces_a_release_once_and_brings_an_older_one_back(tmp_path: Pa
     project.run("git", "init", "--quiet")
     project.dvc("init", "--quiet")
     project.dvc("add", "--quiet", "rows.csv")
-
     project.dvc("repro")
     first = project.released()
-    assert first["outcome"] == "PASS"
-    assert "Data and pipelines are up to date." in project.dvc("repro")
-    project.commit()
-    project.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
-    assert "pushed" in project.dvc("push")
-
+    project.commit("older")
     data.write_text(rows(1000))
-    assert "rows.csv" in project.dvc("diff")
     project.dvc("add", "--quiet", "rows.csv")
     project.dvc("repro")
     second = project.released()
-    assert (second["outcome"], second["candidate"] != first["candidate"]) == ("PASS", True)
+    project.commit("newer")
+    return {"folder": folder, "older": first, "newer": second}
 
-    project.run("git", "checkout", "--quiet", "--", "rows.csv.dvc", "dvc.lock")
-    project.dvc("checkout", "--force")
-    assert data.read_text() == rows(900)
-    assert project.released() == first
+
+@pytest.fixture
+def project(history: dict[str, Any], tmp_path: Path) -> Project:
+    """A copy of that project, its cache and its home, to do anything with; it stands at the newer release."""
+    shutil.copytree(history["folder"], tmp_path / "project")
+    return Project(tmp_path / "project")
+
+
+def test_repro_does_nothing_twice_and_an_older_release_comes_back(project: Project, history: dict[str, Any]) -> None:
+    older, newer = history["older"], history["newer"]
+    assert (older["outcome"], newer["outcome"]) == ("PASS", "PASS")
+    assert older["candidate"] != newer["candidate"]
     assert "Data and pipelines are up to date." in project.dvc("repro")
+    told = json.loads(project.dvc("diff", "older", "newer", "--json"))
+    assert {each["path"] for each in told["modified"]} == {"rows.csv", "reports/release.json"}
+    project.take("older")
+    project.dvc("checkout", "--force")
+    assert (project.folder / "rows.csv").read_text() == rows(900)
+    assert project.released() == older
+    assert "Data and pipelines are up to date." in project.dvc("repro")
+    (project.folder / "rows.csv").write_text(rows(901))
+    assert "rows.csv" in project.dvc("diff")
 
-    shutil.rmtree(project.folder / ".dvc" / "cache")
-    data.unlink()
-    project.dvc("pull", "--force")
-    project.dvc("repro", "--force")
-    assert project.released()["candidate"] == first["candidate"]
+
+@pytest.mark.parametrize(("remote", "revision"), [("a folder", "older"), ("s3", "newer")])
+def test_a_second_machine_pulls_a_release_and_makes_it_again(
+    project: Project,
+    history: dict[str, Any],
+    tmp_path: Path,
+    remote: str,
+    revision: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    address, world = str(tmp_path / "store"), {}
+    if remote == "s3":
+        if "s3" not in project.dvc("version").partition("Supports:")[2].partition("Config:")[0]:
+            missing = "dvc-s3 is not installed beside dvc"
+            pytest.fail(missing) if os.getenv("MAINSTAY_REQUIRE_TOOLS") == "1" else pytest.skip(missing)
+        server = request.getfixturevalue("object_store")
+        address = f"s3://{server.bucket()}/data"
+        world = {"AWS_ENDPOINT_URL": server.address, "AWS_ACCESS_KEY_ID": "mainstay", "AWS_REGION": "us-east-1"}
+        world["AWS_SECRET_ACCESS_KEY"] = "of-the-tests"
+    project.environment |= world
+    project.dvc("remote", "add", "--default", "store", address)
+    project.commit("shared")
+    for each in ("older", "newer"):
+        project.take(each)
+        assert "2 files pushed" in project.dvc("push")
+
+    project.run("git", "clone", "--quiet", str(project.folder), str(tmp_path / "second"))
+    second = Project(tmp_path / "second", **world)
+    second.take(revision)
+    assert not (second.folder / "rows.csv").exists()
+    second.dvc("pull")
+    assert second.released() == history[revision]
+    assert "Data and pipelines are up to date." in second.dvc("repro")
+    second.dvc("repro", "--force")
+    made = second.released()
+    assert (made["candidate"], made["dataset"]) == (history[revision]["candidate"], history[revision]["dataset"])

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from mainstay.adapters.stream import Spool
 from mainstay.cli.main import COMMANDS, application
 from mainstay.recipe import Recipe
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
@@ -116,9 +117,10 @@ def test_every_metric_is_in_the_reference_and_no_other() -> None:
 def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None:
     arms = Arms(lambda: None, lambda version: pytest.fail(version), lambda digest: pytest.fail(digest))
     clock = Settings().clock
+    access = Access(list, None, clock)
     written = Log(Spool(ROOT), "tiny", "", clock)
     feedback = Feedback(written, pytest.fail, lambda told, at: pytest.fail("asked"), clock)
-    routes = create_app(arms, "tiny", Answering(written, clock), feedback=feedback).openapi()["paths"]
+    routes = create_app(arms, "tiny", Answering(written, clock), access, feedback=feedback).openapi()["paths"]
     text = (REFERENCE / "http.md").read_text()
     told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
     assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}

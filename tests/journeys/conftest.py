@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mainstay.adapters.tracking import Connection
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
 from mainstay.settings import Settings
@@ -108,11 +109,11 @@ def heard() -> list[Any]:
 
 
 @pytest.fixture
-def release(heard: list[Any], asked: Callable[[Platform], Asked]) -> Callable[..., journey.Release]:
+def release(heard: list[Any], asked: Callable[[Platform], Asked]) -> Callable[..., progress.Release]:
     """Releases a use case in a home; into `far`, where an error is expected to end it."""
 
-    def made(home: Platform, use_case: UseCase, far: journey.Release | None = None) -> journey.Release:
-        far = far or journey.Release(use_case.name)
+    def made(home: Platform, use_case: UseCase, far: progress.Release | None = None) -> progress.Release:
+        far = far or progress.Release(use_case.name)
         journey.release(home, use_case, asked(home), far, heard.append)
         return far
 
@@ -154,16 +155,16 @@ def first_release(
     customers: Rows,
     shop: UseCase,
     asked: Callable[[Platform], Asked],
-) -> tuple[Platform, journey.Release]:
+) -> tuple[Platform, progress.Release]:
     """The first release of the shop, and the home that it went live in: only to be looked at."""
     home = new_home(tmp_path_factory.mktemp("released"), empty_store, customers)
-    far = journey.Release(shop.name)
+    far = progress.Release(shop.name)
     journey.release(home, shop, asked(home), far, lambda noun: None)
     return home, far
 
 
 @pytest.fixture
-def released(first_release: tuple[Platform, journey.Release], tmp_path: Path) -> Platform:
+def released(first_release: tuple[Platform, progress.Release], tmp_path: Path) -> Platform:
     """A copy of that home, to do anything with."""
     first_release[0].ledger.close()
     shutil.copytree(first_release[0].settings.home.parent, tmp_path / "copy")

@@ -7,7 +7,7 @@ import pytest
 
 from mainstay.errors import Refused
 from mainstay.journeys.account import ancestors, candidate_from, facts_of, rollouts_with
-from mainstay.journeys.release import Release
+from mainstay.journeys.progress import Release
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import DATASETS, ROLLOUTS
 from mainstay.nouns import Rollout

@@ -6,19 +6,21 @@ from typing import Any
 import pytest
 
 from mainstay.errors import Refused
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.train import train
 from mainstay.usecase import UseCase
 from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Check, Outcome
 from mainstay.wiring import Platform
 
 Rows = list[dict[str, str]]
-Release = Callable[..., journey.Release]
+Release = Callable[..., progress.Release]
 Changed = Callable[[str, str], UseCase]
 
 
-def against(far: journey.Release) -> list[Check]:
+def against(far: progress.Release) -> list[Check]:
     assert far.verdict is not None
     return [made for made in far.verdict.checks if made.name == "champion"]
 
@@ -27,7 +29,7 @@ def salted(shop: UseCase, salt: str) -> UseCase:
     return shop.model_copy(update={"recipe": shop.recipe.model_copy(update={"salt": salt})})
 
 
-def test_a_first_version_has_no_champion(first_release: tuple[Platform, journey.Release]) -> None:
+def test_a_first_version_has_no_champion(first_release: tuple[Platform, progress.Release]) -> None:
     assert not against(first_release[1])
 
 
@@ -68,7 +70,7 @@ def test_under_another_salt_what_the_champion_learnt_from_is_left_out(
 def test_a_candidate_that_is_worse_than_the_champion_may_be_is_not_registered(
     released: Platform, shop: UseCase, release: Release
 ) -> None:
-    far = journey.Release(shop.name)
+    far = progress.Release(shop.name)
     demanding = shop.gates.champion.model_copy(update={"log_loss": Gate(at_most=-0.5)})
     use_case = shop.model_copy(update={"gates": shop.gates.model_copy(update={"champion": demanding})})
     use_case = use_case.model_copy(update={"recipe": shop.recipe.model_copy(update={"seed": 8})})
@@ -98,10 +100,11 @@ def test_a_verdict_against_a_champion_of_yesterday_registers_nothing(
     made = []
     for seed in (8, 9):
         use_case = shop.model_copy(update={"recipe": shop.recipe.model_copy(update={"seed": seed})})
-        far = journey.Release(shop.name)
+        far = progress.Release(shop.name)
         dataset = journey.ingest(released, use_case, asked(released), far, heard.append)
         assert dataset is not None
-        candidate = journey.train(released, use_case, dataset.id, asked(released), far, heard.append)
+        candidate = train(released, use_case, dataset.id, asked(released), far, heard.append)
+        assert candidate is not None
         journey.gate(released, use_case, candidate.id, asked(released))
         made.append((use_case, candidate))
     (use_case, first), (_, second) = made

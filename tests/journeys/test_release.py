@@ -11,8 +11,10 @@ import pytest
 
 from mainstay.data.freeze import open_dataset
 from mainstay.errors import Misconfigured, Refused, Unavailable
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.train import train
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS, VERSIONS
 from mainstay.nouns import Split
 from mainstay.registry.shelf import champion, load, versions
@@ -25,10 +27,10 @@ from mainstay.wiring import Platform, platform
 pytestmark = pytest.mark.xdist_group("mlflow")  # importing MLflow takes seconds: once is enough
 Rows = list[dict[str, str]]
 Changed = Callable[[str, str], UseCase]
-Release = Callable[..., journey.Release]
+Release = Callable[..., progress.Release]
 WriteRows = Callable[[Path, Rows], None]
 Asks = Callable[[Platform], Asked]
-First = tuple[Platform, journey.Release]
+First = tuple[Platform, progress.Release]
 
 
 def split_of(home: Platform, use_case: str = "shop") -> Split:
@@ -242,7 +244,7 @@ def test_a_few_bad_rows_are_set_aside_and_too_many_end_the_release(
     source = home.settings.home.parent / "shop.csv"
     bad = [{**row, "age": "old"} for row in customers[:3]]
     write_rows(source, [*bad, *customers[3:]])
-    dataset = journey.ingest(home, shop, Asked("user:ada", "Look.", source.parent), journey.Release(), heard.append)
+    dataset = journey.ingest(home, shop, Asked("user:ada", "Look.", source.parent), progress.Release(), heard.append)
     assert dataset is not None
     assert (dataset.rows, dataset.quarantined) == (797, 3)
     assert any(str(each).startswith("3 rows are quarantined with their reasons, in quarantine/") for each in heard)
@@ -257,7 +259,7 @@ def test_a_few_bad_rows_are_set_aside_and_too_many_end_the_release(
 
 
 def test_without_mlflow_nothing_is_trained_or_registered(home: Platform, shop: UseCase, release: Release) -> None:
-    far = journey.Release("shop")
+    far = progress.Release("shop")
     with pytest.raises(Unavailable, match="MLflow failed while starting a run"):
         release(with_mlflow_down(home), shop, far)
     assert (far.stage, far.outcome, far.verdict, far.run) == ("train", Outcome.INCONCLUSIVE, None, None)
@@ -268,10 +270,11 @@ def test_without_mlflow_nothing_is_trained_or_registered(home: Platform, shop: U
 def test_what_is_trained_is_gated_and_registered_without_mlflow(
     home: Platform, shop: UseCase, asked: Asks, heard: list[Any]
 ) -> None:
-    far = journey.Release("shop")
+    far = progress.Release("shop")
     dataset = journey.ingest(home, shop, asked(home), far, heard.append)
     assert dataset is not None
-    candidate = journey.train(home, shop, dataset.id, asked(home), far, heard.append)
+    candidate = train(home, shop, dataset.id, asked(home), far, heard.append)
+    assert candidate is not None
     down = with_mlflow_down(home)
     assert journey.gate(down, shop, candidate.id, asked(down)).outcome is Outcome.PASS
     version = journey.register(down, shop, candidate.id, asked(down), heard.append)
@@ -282,7 +285,7 @@ def test_what_is_trained_is_gated_and_registered_without_mlflow(
 
 def test_an_address_that_can_never_work_is_told_before_anything_is_read(home: Platform, shop: UseCase) -> None:
     wrong = platform(home.settings.model_copy(update={"mlflow": "garbage"}))
-    far = journey.Release("shop")
+    far = progress.Release("shop")
     asked = Asked("user:ada", "It was asked for.", home.settings.home.parent)
     with pytest.raises(Misconfigured, match="MLflow cannot be at garbage"):
         journey.release(wrong, shop, asked, far, lambda noun: None)
@@ -294,7 +297,7 @@ def test_a_key_that_cannot_sign_is_told_before_the_training(
     released: Platform, shop_but: Changed, release: Release
 ) -> None:
     (released.settings.keys / "signing.key").chmod(0o644)
-    far, before = journey.Release("shop"), state(released)
+    far, before = progress.Release("shop"), state(released)
     with pytest.raises(Refused, match="others may use this key"):
         release(released, shop_but("seed: 7", "seed: 8"), far)
     assert far.run is None
@@ -315,10 +318,11 @@ def test_a_source_that_cannot_be_read_leaves_an_empty_home(home: Platform, shop:
 def test_step_by_step_by_short_ids_is_the_same_candidate(
     home: Platform, shop: UseCase, asked: Asks, first_release: First, heard: list[Any]
 ) -> None:
-    far = journey.Release("shop")
+    far = progress.Release("shop")
     dataset = journey.ingest(home, shop, asked(home), far, heard.append)
     assert dataset is not None
-    candidate = journey.train(home, shop, dataset.id[:9], asked(home), far, heard.append)
+    candidate = train(home, shop, dataset.id[:9], asked(home), far, heard.append)
+    assert candidate is not None
     assert first_release[1].candidate is not None
     assert candidate.id == first_release[1].candidate.id
     with pytest.raises(Refused, match="it was not judged yet; `mainstay gate` judges it"):

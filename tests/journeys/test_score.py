@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,18 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def test_rows_are_read_with_what_the_contract_says_separates_them(
+    live: GoLive, tiny_use_case: UseCase, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    home = live(tiny_bundle)
+    commas, semicolons = write(tmp_path / "rows.csv", odd_rows(50)), tmp_path / "others.csv"
+    semicolons.write_text(commas.read_text().replace(",", ";"))
+    contract = tiny_use_case.contract.model_copy(update={"delimiter": ";"})
+    score(home, tiny_use_case, commas, tmp_path / "one.csv")
+    score(home, tiny_use_case.model_copy(update={"contract": contract}), semicolons, tmp_path / "other.csv")
+    assert (tmp_path / "one.csv").read_text() == (tmp_path / "other.csv").read_text()
+
+
 @pytest.mark.parametrize("policy", ["flag", "refuse"])
 @pytest.mark.parametrize("model", ["tiny_bundle", "tiny_forest"])
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -115,7 +128,8 @@ def test_every_row_is_answered_as_by_a_server(
     split = home.ledger.latest("tiny", SPLITS, "tiny")
     assert split is not None
     served = Live(split.body, {"1.0.0": loaded.scorer.scorer}, policies)
-    expected = answers(served, [as_json(row) for row in rows], [str(n) for n in range(len(rows))], "trace")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    expected = answers(served, [as_json(row) for row in rows], [str(n) for n in range(len(rows))], "trace", now)
 
     assert [row["row"] for row in found] == list(range(1, len(rows) + 1))
     assert (scored.rows, scored.version) == (600, "1.0.0")
@@ -273,7 +287,7 @@ print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
-def test_memory_does_not_grow_with_the_rows(
+def test_memory_does_not_grow_with_the_rows_nor_with_a_row_group(
     live: GoLive, tiny_forest: Bundle, tmp_path: Path, tiny_text: str, ending: str
 ) -> None:
     live(tiny_forest).ledger.close()
@@ -285,7 +299,7 @@ def test_memory_does_not_grow_with_the_rows(
         rows = {"id": made.integers(0, 10**12, count), "age": made.integers(18, 99, count), "plan": plan}
         table = pa.table({**rows, "spent": made.integers(0, 900, count)})
         path = tmp_path / f"rows.{ending}"
-        pq.write_table(table, path, row_group_size=50_000) if ending == "parquet" else pa_csv.write_csv(table, path)
+        pq.write_table(table, path, row_group_size=count) if ending == "parquet" else pa_csv.write_csv(table, path)
         child = subprocess.run(
             [sys.executable, "-c", CHILD, str(tmp_path), path.name], capture_output=True, text=True, check=True
         )

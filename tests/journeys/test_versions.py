@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mainstay.errors import NotFound, Refused
+from mainstay.journeys import progress, versions
 from mainstay.journeys import release as journey
-from mainstay.journeys import versions
 from mainstay.journeys.asked import Asked
 from mainstay.ledger.kinds import TAGS
 from mainstay.usecase import UseCase
@@ -32,7 +32,7 @@ def grown(customers: Rows) -> Rows:
 
 
 def freeze(home: Platform, use_case: UseCase, asked: Ask) -> str:
-    far = journey.Release(use_case.name)
+    far = progress.Release(use_case.name)
     made = journey.ingest(home, use_case, asked(home), far, lambda noun: None)
     assert made is not None
     return made.id
@@ -42,7 +42,7 @@ def test_an_older_version_is_released_as_the_candidate_that_it_was(
     released: Platform, shop: UseCase, grown: Rows, write_rows: Write, asked: Ask
 ) -> None:
     first = versions.latest(released, shop).body
-    before = journey.Release(shop.name)
+    before = progress.Release(shop.name)
     versions.tag(released, shop, "first", None, asked(released))
     write_rows(released.settings.home.parent / "shop.csv", grown)
     assert freeze(released, shop, asked) != first.id

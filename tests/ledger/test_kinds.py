@@ -16,4 +16,6 @@ def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written(
         "incident": "Incident",
         "job": "Job",
         "dismissal": "Dismissal",
+        "erasure": "Erasure",
+        "api_key": "ApiKey",
     }

@@ -42,7 +42,12 @@ def test_groups_that_fare_alike_pass() -> None:
 def test_groups_that_fare_differently_fail_and_are_named() -> None:
     made = asked({"a": (1500, 3000), "b": (600, 3000)})
     assert made.outcome is Outcome.FAIL
-    assert made.reason.endswith("lowest b (0.2), highest a (0.5)")
+    said, _, remedy = made.reason.partition("; to pass: ")
+    assert said.endswith("lowest b (0.2), highest a (0.5)")
+    assert remedy == (
+        "a candidate whose rates for b and a (of their rows) lie 0.2 closer, or more, "
+        "or `gates.fairness.selection_gap` with at_most 0.323"
+    )
 
 
 def test_two_groups_have_newcombes_interval() -> None:
@@ -119,7 +124,7 @@ def test_nothing_to_compare_is_inconclusive() -> None:
 
 def test_rows_without_a_value_are_a_group_of_their_own() -> None:
     made = asked({"a": (1500, 3000), None: (600, 3000)})
-    assert made.reason.endswith("lowest (missing) (0.2), highest a (0.5)")
+    assert "lowest (missing) (0.2), highest a (0.5); to pass: " in made.reason
 
 
 def test_a_rate_needs_enough_rows_of_its_own_class() -> None:
@@ -131,7 +136,9 @@ def test_a_rate_needs_enough_rows_of_its_own_class() -> None:
     made = {each.name: each for each in fairness_checks(mixed, probability, 0.5, Fairness())}
     assert list(made) == ["true_positive_gap", "false_positive_gap"]
     assert made["true_positive_gap"].outcome is Outcome.INCONCLUSIVE
-    assert made["true_positive_gap"].reason.endswith("on fewer than 30 rows: b")
+    assert made["true_positive_gap"].reason.endswith(
+        "on fewer than 30 positives: b; to pass: 30 positives or more in the holdout of b (now 10)"
+    )
     assert made["false_positive_gap"].estimate is not None
     assert made["false_positive_gap"].estimate.rows == 560 + 590
 

@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from mainstay.measures.money import Offer, expected_profit
+from mainstay.measures.rates import exact
 from mainstay.nouns import Estimate
 from mainstay.quality.latency import CALLS, single_row_latency
-from mainstay.quality.remedy import told_remedy
+from mainstay.quality.remedy import told_in_all
 from mainstay.quality.worth import profit_checks
 from mainstay.usecase_gates import Gate
 from mainstay.verdicts import Limit, Outcome, check
@@ -41,19 +42,6 @@ def test_a_threshold_that_is_no_number_proves_nothing() -> None:
     assert {each.outcome for each in made} == {Outcome.INCONCLUSIVE}
 
 
-def test_a_remedy_is_a_limit_that_the_same_interval_would_pass() -> None:
-    found = Estimate(0.2415, 0.1589, 0.3242, 1500)
-    made = told_remedy(check("skill", found, Limit(at_least=0.2)))
-    assert made.reason.endswith("to pass it takes a limit of at least 0.158 at level 0.95, or more rows")
-    assert check("skill", found, Limit(at_least=0.158)).outcome is Outcome.PASS
-    failed = told_remedy(check("log_loss", found, Limit(at_most=0.1)))
-    assert failed.reason.endswith("a limit of at most 0.325 at level 0.95, or a better candidate")
-    passed = check("skill", found, Limit(at_least=0.1))
-    assert told_remedy(passed) == passed
-    for machinery in (check("parity", found, Limit(at_most=0)), check("skill", None, Limit(at_least=0))):
-        assert told_remedy(machinery) == machinery
-
-
 def test_latency_is_in_microseconds_with_an_interval() -> None:
     class Slow:
         """A scorer whose n-th call takes n µs, by the clock beside it."""
@@ -68,3 +56,12 @@ def test_latency_is_in_microseconds_with_an_interval() -> None:
     found = single_row_latency(slow, {"age": np.arange(50.0)}, lambda: slow.now)  # type: ignore[arg-type]  # behaves as one
     assert math.isclose(found.value, 0.95 * CALLS, rel_tol=1e-6)
     assert found.low < found.value < found.high <= CALLS + 1
+
+
+def test_held_out_rows_that_lack_are_told_in_rows_of_the_source() -> None:
+    found = Estimate(0.2, 0.05, 0.35, 300, method="delta")
+    made = check("skill", found, Limit(at_least=0.1))
+    assert made.rows_needed == 676
+    assert told_in_all(made, 1500).reason.endswith("that is about 3,380 rows in all, with those to train on")
+    for settled in (check("skill", found, Limit(at_least=0.01)), check("size", exact(5.0, 1), Limit(at_most=1))):
+        assert told_in_all(settled, 1500) == settled

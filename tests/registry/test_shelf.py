@@ -101,6 +101,9 @@ class DyingBlobs:
     def exists(self, name: str) -> bool:
         return self._inner.exists(name)
 
+    def remove(self, name: str) -> None:
+        self._inner.remove(name)
+
     def names(self, prefix: str = "") -> list[str]:
         return self._inner.names(prefix)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.expressions import parse
-from mainstay.scoring.encode import MAX_CATEGORIES, Input, encode, fit
+from mainstay.scoring.encode import MAX_CATEGORIES, Input, Reencoder, encode, fit
 
 NUMBER = Input("age", "integer", nullable=True, range=(0, 120))
 LISTED = Input("plan", "category", values=("basic", "plus"))
@@ -89,3 +89,13 @@ def test_every_row_has_one_place_in_every_category_block(values: list[str | None
 def test_the_tensor_has_a_row_for_each_row(rows: int) -> None:
     encoder = fit(COLUMNS, (NUMBER,), {})
     assert encode(encoder, {"age": np.zeros(rows)}).shape == (rows, 2)
+
+
+def test_rows_that_change_in_a_column_are_encoded_again_to_the_bit() -> None:
+    older = {"older": parse("age * 2", {"age": "number", "plan": "category", "city": "category"})}
+    encoder = fit(COLUMNS, (NUMBER, LISTED, OPEN), older)
+    again = Reencoder(encoder, COLUMNS)
+    for name, values in COLUMNS.items():
+        changed = {**COLUMNS, name: values[::-1].copy()}
+        np.testing.assert_array_equal(again.encode(changed), encode(encoder, changed))
+    np.testing.assert_array_equal(again.encode(COLUMNS), encode(encoder, COLUMNS))

@@ -27,6 +27,7 @@ from mainstay.observed import SegmentHeader
 from mainstay.registry.live import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
@@ -146,6 +147,11 @@ class Client:
         return self._runner.run(asked())
 
 
+def everybody() -> Access:
+    """Access as it is with `--open`."""
+    return Access(list, None, lambda: NOW, open_=True)
+
+
 @dataclass
 class Written:
     """A log in memory. `full` is the error that it answers with while its disk is full."""
@@ -186,7 +192,7 @@ def answering(written: Written) -> Answering:
 def client(arms: Arms, answering: Answering) -> Iterator[Client]:
     """A client of an app over those arms."""
     with asyncio.Runner() as runner:
-        yield Client(create_app(arms, "tiny", answering), runner)
+        yield Client(create_app(arms, "tiny", answering, everybody()), runner)
 
 
 @pytest.fixture

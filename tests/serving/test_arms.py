@@ -20,6 +20,7 @@ from mainstay.usecase import Serving
 if TYPE_CHECKING:
     from tests.serving.conftest import World
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 UNITS = [f"customer-{n}" for n in range(2000)]
 
 
@@ -109,12 +110,12 @@ def test_a_process_with_nothing_to_answer_takes_the_champion_without_its_broken_
     arms = world.arms()
     arms.refresh(0.0)
     assert arms.live is not None
-    assert {arms.live.answers_with(unit) for unit in UNITS} == {"1.0.0"}
+    assert {arms.live.assign(unit, now=NOW).version for unit in UNITS} == {"1.0.0"}
     assert arms.health().status == "degraded"
     assert "the champion answers alone" in (arms.health().reason or "")
     world.bundles["1.1.0"] = good
     arms.refresh(1.5)
-    assert {arms.live.answers_with(unit) for unit in UNITS} == {"1.0.0", "1.1.0"}
+    assert {arms.live.assign(unit, now=NOW).version for unit in UNITS} == {"1.0.0", "1.1.0"}
     assert arms.health().status == "ok"
 
 
@@ -310,7 +311,6 @@ def test_a_pin_holds_for_the_entity_as_it_is_stored(world: "World", arms: Arms) 
     arms.refresh(1.0)
     live = arms.live
     assert live is not None
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert live.assign("ann", now=now, entity=live.stored("ann")).version == "1.1.0"
-    assert live.assign("bob", now=now, entity="bob", features={"age": 110.0}).version == "1.1.0"
-    assert live.assign("bob", now=now, entity="bob", features={"age": 90.0}).version == "1.0.0"
+    assert live.assign("ann", now=NOW, entity=live.stored("ann")).version == "1.1.0"
+    assert live.assign("bob", now=NOW, entity="bob", features={"age": 110.0}).version == "1.1.0"
+    assert live.assign("bob", now=NOW, entity="bob", features={"age": 90.0}).version == "1.0.0"

@@ -13,6 +13,7 @@ from mainstay.ledger.facts import Ledger
 from mainstay.ledger.feedback import Counted, Told, note
 from mainstay.logged import decode_header, observed
 from mainstay.observed import Action, Feed, Label
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.serving.conftest import Client, World
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EVERYBODY = Access(list, None, lambda: NOW, open_=True)
 PAST = "2025-12-01T00:00:00Z"
 MONTH = timedelta(days=30)
 
@@ -67,7 +69,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture
 def asks(client: "Client", arms: Arms, desk: Desk) -> "Client":
     """The client of an app that takes feedback."""
-    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), feedback=desk.feedback())
+    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=desk.feedback())
     return client
 
 
@@ -202,7 +204,7 @@ def test_with_a_log_that_cannot_be_written_nothing_is_taken(
     (tmp_path / "file").write_text("")
     broken = Log(Spool(tmp_path / "file"), "tiny", "host-a", lambda: NOW)
     feedback = Feedback(broken, lambda digest: MONTH, desk.note, lambda: NOW)
-    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), feedback=feedback)
+    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=feedback)
     answer = client.post("/feedback", json={"labels": [GOOD]})
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
@@ -215,7 +217,11 @@ def test_without_the_configuration_labels_wait(client: "Client", arms: Arms, des
         raise Unavailable("the store is down", "/secret/place")
 
     client.app = create_app(
-        arms, "tiny", Answering(desk.log, lambda: NOW), feedback=Feedback(desk.log, horizon, desk.note, lambda: NOW)
+        arms,
+        "tiny",
+        Answering(desk.log, lambda: NOW),
+        EVERYBODY,
+        feedback=Feedback(desk.log, horizon, desk.note, lambda: NOW),
     )
     answer = client.post("/feedback", json={"labels": [GOOD]})
     assert answer.status_code == 503
@@ -224,7 +230,7 @@ def test_without_the_configuration_labels_wait(client: "Client", arms: Arms, des
 
 
 def test_before_anything_is_live_feedback_waits(client: "Client", world: "World", desk: Desk) -> None:
-    client.app = create_app(world.arms(), "tiny", Answering(desk.log, lambda: NOW), feedback=desk.feedback())
+    client.app = create_app(world.arms(), "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=desk.feedback())
     assert client.post("/feedback", json={"labels": [GOOD]}).status_code == 503
 
 
@@ -233,7 +239,7 @@ def test_an_entity_is_logged_as_the_pseudonym_that_predictions_carry(client: "Cl
     assert live is not None
     hide: Callable[[Any], str | None] = lambda given: f"hidden-{given}"  # noqa: E731
     object.__setattr__(live, "stored", hide)
-    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), feedback=desk.feedback())
+    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=desk.feedback())
     taken(client.post("/feedback", json={"labels": [{"entity": "ada", "as_of": PAST, "value": "Yes"}]}))
     assert [each.entity for each in desk.logged()] == ["hidden-ada"]
 
@@ -242,7 +248,7 @@ def test_an_entity_that_is_not_kept_cannot_be_told_about(client: "Client", arms:
     live = arms.live
     assert live is not None
     object.__setattr__(live, "stored", lambda given: None)
-    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), feedback=desk.feedback())
+    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=desk.feedback())
     answer = taken(client.post("/feedback", json={"labels": [{"entity": "ada", "as_of": PAST, "value": "Yes"}]}))
     assert answer["errors"][0]["reason"] == "is not kept by this use case"
 
@@ -250,7 +256,7 @@ def test_an_entity_that_is_not_kept_cannot_be_told_about(client: "Client", arms:
 def test_with_group_fsync_feedback_is_on_the_disk_before_the_answer(client: "Client", arms: Arms, desk: Desk) -> None:
     desk.log = Log(desk.spool, "tiny", "host-a", lambda: NOW, "group")
     desk.log.start()
-    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), feedback=desk.feedback())
+    client.app = create_app(arms, "tiny", Answering(desk.log, lambda: NOW), EVERYBODY, feedback=desk.feedback())
     assert taken(client.post("/feedback", json={"labels": [GOOD]}))["accepted"] == 1
     assert len(desk.logged()) == 1
 

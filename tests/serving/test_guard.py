@@ -223,15 +223,15 @@ def test_bodies_that_wait_are_held_up_to_a_limit(
 
 def test_without_keys_a_server_starts_only_where_it_is_told_to_be_open() -> None:
     said: list[str] = []
-    with pytest.raises(Refused, match="there are no API keys; start with --open"):
-        check_access(False, "127.0.0.1", said.append)
+    with pytest.raises(Refused, match="there are no API keys: make one with `mainstay api-keys create NAME`, or start"):
+        check_access(False, False, False, "127.0.0.1", said.append)
     assert not said
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_open_to_this_machine_is_warned_of_once(host: str) -> None:
     said: list[str] = []
-    check_access(True, host, said.append)
+    check_access(True, False, False, host, said.append)
     assert len(said) == 1
     assert said[0].startswith("WARNING")
 
@@ -239,6 +239,6 @@ def test_open_to_this_machine_is_warned_of_once(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.org"])
 def test_open_to_the_network_is_warned_of_twice(host: str) -> None:
     said: list[str] = []
-    check_access(True, host, said.append)
+    check_access(True, False, False, host, said.append)
     assert len(said) == 2
     assert host in said[1]

@@ -5,8 +5,10 @@ not a number, is slow, or hangs.
 """
 
 import dataclasses
+import fcntl
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from mainstay.adapters.signing import Signer
+from mainstay.adapters.stream import Spool
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
+from mainstay.logged import decode_header, observed
 from mainstay.nouns import Arm, Split
+from mainstay.observed import Ending, Prediction, Role
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
 from mainstay.settings import Settings
@@ -105,13 +110,18 @@ def go_live(home: Path, *arms: Arm) -> None:
 
 
 @pytest.fixture
-def hostile_home(home: Path, tiny_other_bundle: Bundle, tiny_signer: Signer, shelve: Shelve) -> Path:
-    """The home with the hostile versions 2.0.0 to 2.3.0 on its shelf, in the order of HOSTILE."""
+def hostile_home(home: Path, tiny_other_bundle: Bundle, tiny_signer: Signer, shelve: Shelve) -> Iterator[Path]:
+    """The home with the hostile versions 2.0.0 to 2.3.0 on its shelf, in the order of HOSTILE.
+
+    The test is its host's shipper: the segments stay where they can be read.
+    """
     opened = platform(Settings(home=home))
     for minor, how in enumerate(HOSTILE):
         shelve(f"2.{minor}.0", turned(tiny_other_bundle, how), opened.blobs, tiny_signer)
     opened.ledger.close()
-    return home
+    with (home / "shipper-tiny.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield home
 
 
 @pytest.mark.parametrize("how", HOSTILE)
@@ -122,6 +132,20 @@ def test_a_hostile_version_is_warm_and_tame_for_everybody_else(tiny_other_bundle
 def counted(client: httpx.Client, metric: str) -> float:
     lines = client.get("/metrics").text.splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(metric))
+
+
+def logged(home: Path) -> Counter[tuple[Role, str, Ending]]:
+    """How many predictions are in the log, by role, version and outcome."""
+    spool = Spool(home / "segments")
+    runs = [spool.read("tiny", name) for name in spool.sealed("tiny")]
+    return Counter(
+        (each.role, each.version, each.outcome)
+        for run in runs
+        if run.header is not None
+        for payload in run.payloads
+        for each in observed(decode_header(run.header), payload)
+        if isinstance(each, Prediction)
+    )
 
 
 @pytest.mark.parametrize(("how", "outcome"), [*zip(HOSTILE, ("raised", "not_finite", "late", "late"), strict=True)])
@@ -156,6 +180,13 @@ def test_no_customer_gets_an_error_because_of_a_challenger(
         assert ended[outcome] >= 20  # on a machine that is busy elsewhere some are late before they do their worst
         batch = client.post("/predict_batch", json={"rows": [{"features": row | {"age": 120}}] * 3})
         assert [each["version"] for each in batch.json()["predictions"]] == ["1.0.0"] * 3
+    kept = logged(hostile_home)
+    # The batch's three rows beside the forty; what the incumbent listened to is the one that the challenger answered.
+    assert kept[Role.ANSWERED, "1.0.0", Ending.OK] == 43
+    assert kept[Role.ANSWERED, version, Ending.OK] == 1
+    assert kept[Role.LISTENED, "1.0.0", Ending.OK] == 1
+    assert sum(count for (role, arm, _), count in kept.items() if (role, arm) == (Role.ATTEMPTED, version)) == 43
+    assert kept[Role.ATTEMPTED, version, Ending(outcome)] >= 20
 
 
 def test_a_listener_that_hangs_costs_nobody_anything(hostile_home: Path, row: dict[str, Any], running: Any) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from mainstay.errors import Unavailable
-from mainstay.nouns import Arm
+from mainstay.nouns import ApiKey, Arm
 from mainstay.observed import Ending, Prediction, Role
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
@@ -24,6 +27,7 @@ from mainstay.serving.tally import Tally
 if TYPE_CHECKING:
     from tests.serving.conftest import Client, World, Written
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = [(b"content-type", b"application/json")]
 TRACE = [(b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
 Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -35,8 +39,10 @@ class Door:
     def __init__(self, arms: Arms, answering: Answering, runner: asyncio.Runner) -> None:
         self.passed_on = 0
         self.tally = Tally(ROUTE)
-        self.app = create_app(arms, "tiny", answering, tally=self.tally)
-        self.hot = Hot(self._app, arms, answering, self.tally)
+        self.keys: list[ApiKey] = []
+        self.access = Access(lambda: self.keys, None, lambda: NOW, open_=True)
+        self.app = create_app(arms, "tiny", answering, self.access, tally=self.tally)
+        self.hot = Hot(self._app, arms, answering, self.access, self.tally)
         self._runner = runner
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -284,21 +290,23 @@ def test_what_a_challenger_is_to_answer_goes_the_longer_way(
         assert (each.version == each.assigned) is (each.role is Role.ANSWERED)
 
 
-def test_a_key_that_is_refused_is_refused_by_the_application(arms: Arms, answering: Answering, door: Door) -> None:
-    checked: list[Any] = []
-
-    def check(headers: Any) -> str:
-        checked.append(headers)
-        if len(checked) > 1:
-            raise Rejected(503, "no more")
-        return "key"
-
-    door.hot._check = check
+def test_a_key_is_asked_for_once_and_refused_by_the_application(door: Door, written: "Written") -> None:
+    door.access.open = False
+    door.keys = [
+        ApiKey("k1", "mine", sha256(b"secret").hexdigest(), ("predict",), NOW, rate=0.001, burst=3),
+        ApiKey("k2", "yours", sha256(b"other").hexdigest(), ("read",), NOW),
+    ]
+    door.access.refresh()
     body = json.dumps(BODIES[1]).encode()
-    assert door.ask([body])[0] == 200
-    assert door.passed_on == 0
-    door.ask([body])
-    assert door.passed_on == 1
+    key = [(b"authorization", b"Bearer secret")]
+    assert door.ask([body], JSON + key)[0] == 200
+    assert door.ask([body[:5], body[5:]], JSON + key)[0] == 200  # the application answers, and spends nothing more
+    assert door.ask([body], JSON + key)[0] == 200
+    assert len(written.records) == 3
+    for headers, status in ((key, 429), ([], 401), ([(b"authorization", b"Bearer other")], 403)):
+        for answer in door.both(body, JSON + headers):
+            assert answer[0] == status
+    assert len(written.records) == 3
 
 
 def test_what_it_answers_is_counted(door: Door, client: "Client") -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from mainstay.scoring.reading import Problem
 from mainstay.serving.log import Log
 from mainstay.serving.problems import Rejected
 from mainstay.serving.rejections import A_SECOND, Rejections
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import Client, Written
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WRONG = [Problem(f"f{number}", "is not a number", "a number") for number in range(5)]
@@ -70,3 +73,15 @@ def test_a_log_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
     broken = Log(Spool(tmp_path / "file"), "tiny", "host-a", lambda: NOW)
     Rejections(broken, lambda: NOW).note(Rejected(422, "wrong", WRONG))
     assert broken.failures == 3
+
+
+def test_a_refused_request_and_a_refused_row_of_a_batch_leave_their_reason(
+    client: "Client", written: "Written", row: dict[str, Any]
+) -> None:
+    client.post("/predict", json={"features": row | {"age": "forty"}})
+    client.post("/predict_batch", json={"rows": [{"features": row}, {"features": row | {"age": "secret"}}]})
+    client.get("/nowhere")
+    refused = [record for kind, _, _, record in written.records if kind == "rejection"]
+    assert [(record[1], record[2]) for record in refused] == [(422, "age"), (422, "age")]
+    assert "forty" not in str(refused)
+    assert "secret" not in str(refused)

@@ -51,7 +51,11 @@ def test_every_worker_reports_its_split_and_what_is_warm_and_signs_off_at_its_en
 
 def test_a_worker_that_is_killed_is_missed(home: Path, ledger: Ledger, running: Running) -> None:
     with running(home, 2) as (server, _):
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        children = [
+            each
+            for each in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+            if "mainstay.serving.worker" in Path(f"/proc/{each}/cmdline").read_text()  # not the shipper
+        ]
         time.sleep(0.2)
         before = {each.id for each in live(ledger, "tiny")}
         os.kill(int(children[0]), signal.SIGKILL)

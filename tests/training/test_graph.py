@@ -89,6 +89,27 @@ def test_a_model_that_learnt_nothing_can_be_exported(name: str) -> None:
     assert apart(model, tensor) < 2e-6
 
 
+@pytest.mark.parametrize("positives", [2, 10, 38])
+def test_a_boosted_model_of_too_few_rows_to_part_says_their_base_rate(positives: int) -> None:
+    """The converter's own graph starts from the rate as if it were log odds: .32 off on 46 rows with 8 positives."""
+    tensor = np.random.default_rng(7).normal(size=(40, 3)).astype(np.float32)
+    for name in ("gradient_boosting", "lightgbm", "xgboost"):
+        assert apart(fitted(name, smaller(name), 7, tensor, np.arange(40) < positives), tensor) < 2e-6
+
+
+@pytest.mark.parametrize("name", ["logistic", "splines", ENSEMBLE])
+def test_numbers_at_the_ends_of_what_a_tensor_holds_are_answered_alike(name: str) -> None:
+    """Several at once, so that sums of enormous terms would cancel, or be no number."""
+    tensor, labels = rows()
+    model = fitted(name, smaller(name), 7, tensor, labels)
+    random = np.random.default_rng(5)
+    for size in (1e-45, 1e-20, 1e7, 1e20, 1e30, float(np.finfo(np.float32).max)):
+        ends = (random.choice([-size, size], (200, 3))).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # scikit-learn adds them up, to see whether all are finite
+            assert apart(model, ends) < 1e-5
+            assert np.isfinite(probability_of(model, ends)).all()
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_graph_is_one_float_tensor_in_and_names_no_release(name: str) -> None:
     tensor, labels = rows()

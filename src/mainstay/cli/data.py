@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mainstay.cli import show, versions
+from mainstay.cli import show, suites, versions
 from mainstay.cli.door import (
     AsJson,
     Source,
@@ -20,7 +20,9 @@ from mainstay.cli.door import (
 )
 from mainstay.data.fetch import fetch, named
 from mainstay.data.shown import shown
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
+from mainstay.journeys.checked import check_rows, last_rows
 from mainstay.journeys.recorded import dataset_named
 from mainstay.ledger.kinds import DATASETS
 from mainstay.nouns import rfc3339
@@ -30,13 +32,17 @@ from mainstay.settings import read_settings
 app = typer.Typer(no_args_is_help=True, help="Datasets: validate rows, freeze them, look at what was frozen.")
 for command in (versions.log, versions.diff, versions.tag, versions.checkout, versions.quarantine):
     app.command()(command)
+app.command("export-gx")(suites.export_gx)
+app.command("import-gx")(suites.import_gx)
 
 
 @app.command()
 def validate(use_case_file: UseCaseFile = None, source: Source = None, as_json: AsJson = False) -> int:
     """Hold the source to its contract, check by check. Nothing is kept."""
     use_case, asked = open_use_case(use_case_file, source)
-    checked = journey.check_rows(use_case, asked, read_settings().clock())
+    settings = read_settings()
+    parent = last_rows(open_platform(), use_case, say) if settings.home.is_dir() else None  # nor is a home made
+    checked = check_rows(use_case, asked, settings.clock(), parent)
     if as_json:
         show_json({**encode(checked.verdict), "quarantined": checked.quarantine.num_rows})
     else:
@@ -50,7 +56,7 @@ def freeze(use_case_file: UseCaseFile = None, source: Source = None, as_json: As
     """Validate the source and keep its good rows as a dataset version; prints its id."""
     use_case, asked = open_use_case(use_case_file, source)
     asked = because(asked, why, f"frozen from {shown(use_case.source)}")
-    far = journey.Release(use_case.name)
+    far = progress.Release(use_case.name)
     platform = open_platform()
     dataset = journey.ingest(platform, use_case, asked, far, lambda noun: say(noun) if isinstance(noun, str) else None)
     outcome = far.verdict.outcome if far.verdict else far.outcome

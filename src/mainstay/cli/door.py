@@ -40,6 +40,7 @@ Seed = Annotated[
 Source = Annotated[str | None, typer.Option("--source", metavar="URL", help="Overrides the use case's source.")]
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "read-only disk"}
+_EXTRAS = {"duckdb": "observations"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -54,11 +55,15 @@ def exit_code(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else DEFECT
 
 
+_EXTRAS = {"great_expectations": "gx"}
+
+
 def absent_package(error: BaseException) -> str | None:
     """What to install, where an error says that somebody else's package is not here: serving does without many."""
     if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.partition(".")[0] == "mainstay":
         return None
-    return f"this needs the package {error.name.partition('.')[0]}: pip install 'mainstay[training]'"
+    package = error.name.partition(".")[0]
+    return f"this needs the package {package}: pip install 'mainstay[{_EXTRAS.get(package, 'training')}]'"
 
 
 def as_error(error: BaseException) -> dict[str, str]:

@@ -23,7 +23,9 @@ COMMANDS = {
     "predict": "mainstay.cli.serve:predict",
     "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
+    "observations": "mainstay.cli.observations:app",
     "keys": "mainstay.cli.keys:app",
+    "api-keys": "mainstay.cli.api_keys:app",
     "doctor": "mainstay.cli.project:doctor",
 }
 """Where each command is. Only the one that is called is imported, so that serving never pays for training."""

@@ -22,12 +22,15 @@ from mainstay.cli.door import (
 from mainstay.data.shown import shown
 from mainstay.digests import short
 from mainstay.errors import Refused
+from mainstay.journeys import progress
 from mainstay.journeys import release as journey
+from mainstay.journeys import train as training
 from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
+from mainstay.quality.remedy import to_pass
 from mainstay.records import encode
 from mainstay.registry.shelf import champion
 from mainstay.training.tune import Trial
-from mainstay.verdicts import Verdict
+from mainstay.verdicts import Outcome, Verdict
 
 Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, the start of one, or a tag.")]
 Frozen = Annotated[
@@ -96,7 +99,7 @@ def release(
     why: Why = "",
 ) -> int:
     """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
-    far = journey.Release()
+    far = progress.Release()
     narrator: Narrator | None = None
     try:
         if source is not None and dataset is not None:
@@ -124,11 +127,15 @@ def release(
         )
         show.line(f"PASS: {far.version.use_case}@{far.version.version} {state}")
     else:
-        show.line(f"{far.outcome}: stopped at {far.stage}. {far.verdict.reason if far.verdict else ''}")
+        stop = f"{far.outcome}: stopped at {far.stage}"
+        if far.verdict is None:
+            show.line(f"{stop}.")
+        else:
+            show.verdict_end(stop, far.verdict)
     return verdict_code(far.outcome)
 
 
-def release_json(far: journey.Release) -> dict[str, Any]:
+def release_json(far: progress.Release) -> dict[str, Any]:
     """How far a release got, always with all keys; null where it did not get. What ended it is for the door to add."""
     candidate = encode(far.candidate) if far.candidate else {}
     made = encode(far.verdict) if far.verdict else {}
@@ -142,6 +149,7 @@ def release_json(far: journey.Release) -> dict[str, Any]:
         "outcome": str(far.outcome),
         "stopped_at": far.stage if far.version is None else None,
         "checks": made.get("checks"),
+        "to_pass": to_pass(far.verdict) if far.verdict else None,
         "cross_validated": _with_profit(candidate.get("cross_validated")),
         "holdout": _with_profit(candidate.get("holdout")),
         "error": None,
@@ -175,10 +183,16 @@ def train(
     narrator = Narrator(use_case.recipe.trials, quiet=as_json)
     try:
         asked = because(asked, why, f"trained on {short(dataset)}")
-        far = journey.Release(use_case.name)
-        candidate = journey.train(open_platform(), use_case, dataset, asked, far, narrator)
+        far = progress.Release(use_case.name)
+        candidate = training.train(open_platform(), use_case, dataset, asked, far, narrator)
     finally:
         narrator.close()
+    if candidate is None and far.verdict is not None:
+        if as_json:
+            show_json(encode(far.verdict))
+        else:
+            show.line(f"{far.verdict.outcome}: {far.verdict.reason}")
+        return verdict_code(far.verdict.outcome)
     if as_json:
         show_json(encode(candidate))
     return 0
@@ -190,10 +204,13 @@ def gate(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJ
     asked = because(asked, why, f"judged {short(candidate)}")
     verdict = journey.gate(open_platform(), use_case, candidate, asked)
     if as_json:
-        show_json(encode(verdict))
+        show_json({**encode(verdict), "to_pass": to_pass(verdict)})
     else:
         show.verdict_table(verdict)
-        show.line(f"{verdict.outcome}: {verdict.reason}")
+        if verdict.outcome is Outcome.PASS:
+            show.line(f"{verdict.outcome}: {verdict.reason}")
+        else:
+            show.verdict_end(f"{verdict.outcome}", verdict)
     return verdict_code(verdict.outcome)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mainstay.digests import short
 from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion, Run, Value
+from mainstay.quality.remedy import TO_PASS, to_pass
 from mainstay.verdicts import Check, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -59,6 +60,22 @@ def verdict_table(verdict: Verdict, passed: bool = True) -> None:
         other = "other " if shown else ""
         table.add_row(f"{len(verdict.checks) - len(shown)} {other}checks", Text("PASS", style="green"), "")
     print_table(table)
+
+
+def verdict_end(stop: str, verdict: Verdict) -> None:
+    """How a verdict that did not pass ends: where it stopped, what was not met, and what would let it pass."""
+    blocking = [made for made in verdict.checks if made.blocking]
+    if not any(TO_PASS in made.reason for made in blocking):
+        line(f"{stop}. {verdict.reason}")
+        return
+    failed = sum(made.outcome is Outcome.FAIL for made in blocking)
+    told = [f"{failed} of {len(blocking)} blocking checks failed"] if failed else []
+    unknown = sum(not made.met for made in blocking) - failed
+    if unknown:
+        told.append(f"{unknown} cannot be told" if failed else f"{unknown} of {len(blocking)} cannot be told")
+    line(f"{stop}: {', '.join(told)}. To pass:")
+    for way in to_pass(verdict):
+        line(f"  - {way}")
 
 
 def _outcome(made: Check) -> Text:

@@ -16,6 +16,8 @@ from mainstay.errors import Refused
 
 COMMA: Final = ","
 TAB: Final = "\t"
+USUAL: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
+"""What separates values, by the ending of a text's name, where nobody says otherwise."""
 _NAMES: Final = {COMMA: "commas", TAB: "tabs", ";": "semicolons", "|": "bars (|)"}
 _MAGIC: Final = {b"PK\x03\x04": "an Excel workbook or a zip", b"\x1f\x8b": "compressed (gzip)", b"PAR1": "Parquet"}
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -29,9 +31,11 @@ _BLOCK: Final = 1 << 24  # bytes that are looked through for quotes at once
 def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
     """The rows of a text in UTF-8 whose first line names the columns; every column a string, blanks null.
 
-    Refused, each by its own sentence with `name` as the place: bytes that are no UTF-8, a header that another
-    delimiter separates or that names a column twice, no rows, a row with too many or too few values, a quote that never
-    closes or that stands in the middle of a value (RFC 4180 has such a value in quotes, and the quote in it twice).
+    A column without a name or a value, as spreadsheets leave them at the end, is no column. Refused, each by its own
+    sentence with `name` as the place: bytes that are no UTF-8, a header that another delimiter separates or that names
+    a column twice, values in several columns without a name, no rows, a row with too many or too few values, a quote
+    that never closes or that stands in the middle of a value (RFC 4180 has such a value in quotes, and the quote in it
+    twice).
     """
     data = _text(data, name)
     quoted = b'"' in data
@@ -57,7 +61,17 @@ def read_delimited(data: bytes, delimiter: str, name: str) -> pa.Table:
         raise Refused(f"cannot be read as values between {_NAMES[delimiter]}; save it as CSV again", name) from error
     if not table.num_rows:
         raise Refused("there is a header and no rows; it needs at least one", name)
-    return pa.table([without_blanks(column) for column in table.columns], names=table.column_names)
+    return _named(pa.table([without_blanks(column) for column in table.columns], names=table.column_names), name)
+
+
+def _named(table: pa.Table, name: str) -> pa.Table:
+    """Without the columns that have neither a name nor a value, which spreadsheets leave behind the last one."""
+    nameless = [at for at, column in enumerate(table.column_names) if not column.strip()]
+    filled = [at for at in nameless if table.column(at).null_count < table.num_rows]
+    if len(filled) > 1:
+        places = " and ".join(str(at + 1) for at in filled[:2])
+        raise Refused(f"columns {places} have values and no name; give each a name of its own in the header", name)
+    return table.select([at for at in range(table.num_columns) if at in filled or at not in nameless])
 
 
 def sniffed(data: bytes, usual: str) -> str:
@@ -113,7 +127,7 @@ def _header(data: bytes, delimiter: str, name: str) -> list[str]:
             f"save it with {_NAMES[delimiter]}",
             name,
         )
-    repeated = next((column for column in header if header.count(column) > 1), None)
+    repeated = next((column for column in header if column.strip() and header.count(column) > 1), None)
     if repeated is not None:
         raise Refused(f"two columns are named `{repeated}` in the header; give each a name of its own", name)
     return header
@@ -162,9 +176,11 @@ def _refuse_ragged(data: bytes, delimiter: str, name: str, width: int) -> None:
     try:
         for ended, row in _records(data, delimiter):
             if row and len(row) != width:
+                said = f"line {started} has {len(row)} values where the header names {width} columns"
+                if width == 1:
+                    raise Refused(f"{said}; the first line must be the header, with nothing above it", name)
                 raise Refused(
-                    f"line {started} has {len(row)} values where the header names {width} columns; "
-                    "quote a value that holds the delimiter, and write nothing between two for a missing one",
+                    f"{said}; quote a value that holds the delimiter, and write nothing between two for a missing one",
                     name,
                 )
             started = ended + 1

@@ -13,7 +13,7 @@ from mainstay.data.suspects import personal, words_of
 from mainstay.data.typed import typed
 from mainstay.data.written import MISSING_WORDS, has_decimal_commas, is_grouped, number_forms, time_formats
 from mainstay.errors import Refused
-from mainstay.scoring.spelling import NO, YES
+from mainstay.scoring.spelling import NO, YES, whole
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import Column
 
@@ -136,6 +136,9 @@ def _propose(name: str, column: pa.ChunkedArray, texts: pa.Array, commas: bool) 
     times = _as_times(column, texts, distinct)
     if times is not None:
         return times
+    if len(distinct) > MAX_LISTED and _has_units(distinct):
+        note = f"numbers with a unit ({len(distinct):,} values)? write them without, and they can be learnt from"
+        return Proposal("category", nullable, feature=False, note=note)
     if all_differ and not _is_prose(distinct):
         return Proposal("identifier", nullable, note="a different value in every row")
     if _called_an_id(name) and len(distinct) > max(MAX_LISTED, rows // 20):
@@ -214,6 +217,16 @@ def _is_prose(distinct: list[str]) -> bool:
     return sum(text.count(" ") >= 4 for text in distinct[:100]) * 2 > len(distinct[:100])
 
 
+def _has_units(distinct: list[str]) -> bool:
+    """Nearly all of them a number with a sign or a short word beside it: `12.5 %`, `$1,200`, `30kg`."""
+    some = distinct[:200]
+    found = sum(
+        re.fullmatch(r"\s*\W?\s?[+-]?\d[\d.,]*\s?([^\W\d_]{1,3}|[^\w\s])?\s*", text) is not None for text in some
+    )
+    digits_alone = sum(re.fullmatch(r"[\d.,+-]+", text) is not None for text in some)
+    return found - digits_alone > 0.9 * len(some)
+
+
 def _called_an_id(name: str) -> bool:
     return (
         re.search(r"(^| )(id|uuid|guid|nr|no|number|nummer|numero|kundennr|key)$|[a-z]id$", words_of(name)) is not None
@@ -266,7 +279,18 @@ def _target(column: pa.ChunkedArray, target: str) -> Proposal:
     if len(values) - len(missing) >= 2:
         values = tuple(value for value in values if value not in missing)
     values = _truths(list(values)) or values
+    if len(values) > 2:
+        values = tuple(sorted({whole(value) for value in values}))  # 1 and 1.0 are one value
     if len(values) != 2:
-        shown = ", ".join(f"`{value}`" for value in values[:5]) + (", …" if len(values) > 5 else "")
-        raise Refused(f"a target has exactly two values; `{target}` has {len(values)} ({shown or 'none'})", "--target")
+        raise Refused(_not_two(target, values, texts.null_count > 0), "--target")
     return Proposal("category", texts.null_count > 0 or bool(missing), values=values, missing=missing)
+
+
+def _not_two(target: str, values: tuple[str, ...], blanks: bool) -> str:
+    shown = ", ".join(f"`{value}`" for value in values[:5]) + (", …" if len(values) > 5 else "")
+    said = f"a target has exactly two values; `{target}` has {len(values)} ({shown or 'none'})"
+    if len(values) > 2:
+        return f"{said}; add a column that says whether it is one of them, `{values[0]}` or not, and predict that"
+    if values and blanks:
+        return f"{said} and blanks, which are no class; write the other class where they mean it"
+    return said

@@ -19,14 +19,13 @@ import pyarrow.parquet as pq
 
 from mainstay.churn import simulate
 from mainstay.data.database import DATABASES, read_query
-from mainstay.data.delimited import COMMA, TAB, read_delimited, sniffed
+from mainstay.data.delimited import USUAL, read_delimited, sniffed
 from mainstay.data.objects import get_object
 from mainstay.data.shown import shown
 from mainstay.errors import Misconfigured, NotFound, Refused, Unavailable
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import UseCase
 
-_DELIMITERS: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
 _PARQUET: Final = (".parquet", ".pq")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _CHURN: Final = "churn"
@@ -125,10 +124,10 @@ def _one(url: str, folder: Path, whose: str, separated: Separated) -> pa.Table:
 
 def _parsed(data: bytes, suffixes: Sequence[str], url: str, separated: Separated) -> pa.Table:
     ending = suffixes[-1] if suffixes else ""
-    if ending in _COMPRESSED and len(suffixes) > 1 and suffixes[-2] in _DELIMITERS:
+    if ending in _COMPRESSED and len(suffixes) > 1 and suffixes[-2] in USUAL:
         data, ending = _unpacked(data, ending, url), suffixes[-2]
-    if ending in _DELIMITERS:
-        return read_delimited(data, separated(data, _DELIMITERS[ending]), url)
+    if ending in USUAL:
+        return read_delimited(data, separated(data, USUAL[ending]), url)
     if ending in _PARQUET:
         return _parquet(data, url)
     raise Refused(

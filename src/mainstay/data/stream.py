@@ -1,7 +1,7 @@
 """Rows of a file a part at a time, so that memory does not grow with the file.
 
-Of Parquet it grows with the largest row group: by about what that takes up in the file. A text file is cut between its
-records, and each part is read, and refused, as `delimited.py` reads a whole file.
+Pages of Parquet are read as they are needed, so that a row group may be as large as the file. A text file is cut
+between its records, and each part is read, and refused, as `delimited.py` reads a whole file.
 """
 
 import codecs
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mainstay.data.delimited import COMMA, TAB, read_delimited
+from mainstay.data.delimited import USUAL, read_delimited
 from mainstay.errors import MainstayError, Misconfigured, NotFound, Refused, Unavailable
 
 ROWS: Final = 50_000
@@ -28,7 +28,6 @@ _TEXT_BYTES: Final = 8_000_000
 """Bytes of a part of a text file, about; more where a value goes on over many lines."""
 _LONGEST: Final = 8 * _TEXT_BYTES
 _PAGE_BYTES: Final = 1 << 20
-_DELIMITERS: Final = {".csv": COMMA, ".txt": COMMA, ".tsv": TAB}
 _PARQUET: Final = (".parquet", ".pq")
 
 
@@ -50,7 +49,7 @@ def kind_of(path: Path) -> str:
     """`parquet`, `csv`, `tsv` or their like, from the ending; `.gz` counts for text only. Refused for any other."""
     endings = [each.lower() for each in path.suffixes[-2:]]
     last = endings[-1] if endings else ""
-    if last in _PARQUET or last in _DELIMITERS or (last == ".gz" and endings[0] in _DELIMITERS):
+    if last in _PARQUET or last in USUAL or (last == ".gz" and endings[0] in USUAL):
         return last if last != ".gz" else f"{endings[0]}.gz"
     raise Refused(
         f"`{last}` is not a kind of file that can be scored; save it as .parquet, .csv or .csv.gz"
@@ -63,12 +62,14 @@ def kind_of(path: Path) -> str:
 class open_rows(AbstractContextManager[Rows]):  # noqa: N801  (it is called as `open` is)
     """Open a file of rows, `.parquet`, `.csv`, `.tsv`, `.txt` or one of the latter and `.gz`, for one reading.
 
+    `delimiter` separates the values of a text; None is what is usual for its ending.
     NotFound where there is no such file, Refused where it is none that can be read or has no rows, Misconfigured for
     an address, Unavailable where the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, delimiter: str | None = None) -> None:
         self._path = path
+        self._delimiter = delimiter
         self._open = ExitStack()
 
     def __enter__(self) -> Rows:
@@ -81,7 +82,7 @@ class open_rows(AbstractContextManager[Rows]):  # noqa: N801  (it is called as `
             if kind in _PARQUET:
                 rows = _parquet(stream, name)
             else:
-                delimiter = _DELIMITERS[kind.removesuffix(".gz")]
+                delimiter = self._delimiter or USUAL[kind.removesuffix(".gz")]
                 if kind.endswith(".gz"):
                     stream = cast(BinaryIO, self._open.enter_context(gzip.open(stream)))
                 rows = _delimited(_Text(stream, name), delimiter, name)

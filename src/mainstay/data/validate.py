@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mainstay.data.fresh import fresh
+from mainstay.data.outliers import outlier_checks
 from mainstay.data.promises import Promise, codes, promises
 from mainstay.data.typed import Mask, typed
-from mainstay.nouns import Estimate
+from mainstay.data.units import unit_checks
+from mainstay.nouns import DatasetVersion, Estimate
 from mainstay.scoring.frame import grouped
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import UseCase
@@ -23,6 +25,8 @@ ROW: Final = "row"
 REASONS: Final = "reasons"
 _EXAMPLES: Final = 3
 _SHOWN: Final = 40  # characters of a value
+Parent = tuple[DatasetVersion, pa.Table]
+"""The dataset version before, and its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,19 @@ class Validated:
     verdict: Verdict
 
 
-def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) -> Validated:
+def validate(
+    table: pa.Table,
+    use_case: UseCase,
+    now: datetime | None = None,
+    parent: Parent | None = None,
+) -> Validated:
     """Hold rows as they were read to the contract of a use case.
 
     Checks: `columns` (one for each that is missing, and one for those that the contract does not name, which are
     dropped), `rows`, one each for what the contract says of a column (`type`, `null`, `range`, `values`, `unique`),
     `future` for the event time and the time of knowing, which must not be after `now` where that is given, one for
     each `rule`, `duplicates` (advisory), `quarantined` (the share of rows that break a promise),
+    `outliers` for each column that limits them, `units` where the version before is given as `parent`,
     `fresh` (where `rows.newest_within` is set) and `classes`.
     A promise that some rows break is FAIL, and advisory as long as those rows, which are set aside, are within
     `contract.rows.bad_share_at_most`. The same rows give the same typed rows in whatever order and format they come.
@@ -65,6 +75,8 @@ def validate(table: pa.Table, use_case: UseCase, now: datetime | None = None) ->
         *(_kept(promise, table, tolerated) for promise in made),
         _duplicates(good),
         _quarantined(int(bad.sum()), rows, tolerated),
+        *outlier_checks(columns, use_case),
+        *(unit_checks(columns, use_case, *parent) if parent is not None else ()),
         *([] if age is None else [age]),
         *(_classes(good, use_case) if use_case.label.column in columns else ()),
     ]

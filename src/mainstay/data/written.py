@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mainstay.scoring.spelling import NO, YES
 from mainstay.usecase import Column
 
 MISSING_WORDS: Final = frozenset(
@@ -100,3 +102,17 @@ def _reads(text: str, form: str) -> bool:
         return datetime.strptime(text, form).year >= 1000  # noqa: DTZ007  (only whether it is one)
     except ValueError:
         return False
+
+
+def spellings(value: str, listed: Sequence[str]) -> list[str | int | float | bool]:
+    """A category's value as frames of others may hold it: its text, the number it reads as, the truth it stands for."""
+    found: list[str | int | float | bool] = [value]
+    with suppress(ValueError):
+        number = float(value)
+        if str(number) == value or value.lstrip("-").isdecimal():
+            found.append(int(value) if value.lstrip("-").isdecimal() else number)
+    if value.casefold() in ("true", "false") and len(listed) == 2:
+        found.append(value.casefold() == "true")
+    if set(listed) == {"true", "false"} and value in listed:
+        found += sorted((YES if value == "true" else NO) - {value})
+    return found

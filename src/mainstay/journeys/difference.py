@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from mainstay.errors import NotFound, Refused
 from mainstay.journeys.account import candidate_from
+from mainstay.journeys.parts import parts_of
 from mainstay.journeys.recorded import recorded
-from mainstay.journeys.release import parts_of
 from mainstay.ledger.kinds import DATASETS, RUNS, VERSIONS
 from mainstay.quality.difference import Difference, Flips, Side, difference, flips_on, unseen
 from mainstay.registry.shelf import load

@@ -4,84 +4,38 @@ Each step hands an id to the next (dataset, run, candidate, version), so that th
 command line or an orchestrator. Nothing is registered before it has passed.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from mainstay.data.freeze import freeze, open_dataset, quarantine
+from mainstay.data.freeze import freeze, quarantine
 from mainstay.data.mask import needs_key
 from mainstay.data.source import read
-from mainstay.data.split import split
-from mainstay.data.validate import Validated, validate
-from mainstay.digests import digest, new_id, short
+from mainstay.data.validate import validate
+from mainstay.digests import digest, short
 from mainstay.errors import MainstayError, NotFound, Refused
-from mainstay.features.offline import training_frame
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.checked import last_rows
 from mainstay.journeys.contest import contest_of
+from mainstay.journeys.parts import parts_of
+from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle
+from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
-from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run, Value
+from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
 from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
-from mainstay.registry.examinations import keep_examination
 from mainstay.registry.live import go_live
 from mainstay.registry.manifest import Against, entity_of
 from mainstay.registry.mirror import Mirror
-from mainstay.registry.shelf import (
-    Admission,
-    admit,
-    candidate_bundle,
-    champion,
-    identical,
-    load,
-    shelve,
-    store_candidate,
-)
+from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, load, shelve
 from mainstay.registry.shelf import versions as versions_of
-from mainstay.scoring.bundle import Bundle
-from mainstay.scoring.frame import Parts
 from mainstay.scoring.scorer import Scorer
-from mainstay.training.artifacts import artifacts
-from mainstay.training.examine import examine
-from mainstay.training.export import candidate as candidate_of
-from mainstay.training.export import exported_best, holdout_scores
-from mainstay.training.fit import Fitted
-from mainstay.training.leakage import evidence
-from mainstay.training.nested import NESTED, nested
-from mainstay.training.track import TrackedRun, Tracker, code_version
-from mainstay.training.tune import Best, Trial, search
 from mainstay.usecase import UseCase
 from mainstay.verdicts import Outcome, Verdict
 from mainstay.wiring import Platform, make_missing_keys
-
-Tell = Callable[[Any], None]
-"""Hears of every noun as it comes to be, and of what else people should know, in words."""
-
-
-@dataclass(slots=True)
-class Release:
-    """How far a release got. What was not reached is None; `stage` is the step it is in, or stopped at."""
-
-    use_case: str = ""
-    stage: str = "read"
-    dataset: DatasetVersion | None = None
-    run: str | None = None
-    candidate: Candidate | None = None
-    verdict: Verdict | None = None
-    version: ModelVersion | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """PASS once there is a version, FAIL where a verdict failed, else INCONCLUSIVE."""
-        if self.version is not None:
-            return Outcome.PASS
-        failed = self.verdict is not None and self.verdict.outcome is Outcome.FAIL
-        return Outcome.FAIL if failed else Outcome.INCONCLUSIVE
 
 
 def release(
@@ -92,13 +46,15 @@ def release(
     With `named` (an id, the start of one, or a tag) it begins at that dataset version, held out as it was frozen,
     instead of at the source: the same version under the same use case is the same candidate again.
     """
-    _tracker(platform)
+    tracker_of(platform)  # an address that cannot work is told now
     dataset = ingest(platform, use_case, asked, far, tell) if named is None else frozen(platform, use_case, named, far)
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
     far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
+    if candidate is None:
+        return
     far.stage = "gate"
     if identical(platform.ledger, use_case.name, candidate.id) is not None:
         judged = platform.ledger.latest(use_case.name, VERDICTS, candidate.id)
@@ -113,17 +69,11 @@ def release(
     tell(far.version)
 
 
-def check_rows(use_case: UseCase, asked: Asked, now: datetime, far: Release | None = None) -> Validated:
-    """Read the source and hold it to its contract at a time: nothing in it may be later. Nothing is kept."""
-    rows = read(use_case.source, use_case, asked.folder)
-    if far is not None:
-        far.stage = "validate"
-    return validate(rows, use_case, now)
-
-
 def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
     """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
-    checked = check_rows(use_case, asked, platform.settings.clock(), far)
+    rows = read(use_case.source, use_case, asked.folder)
+    far.stage = "validate"
+    checked = validate(rows, use_case, platform.settings.clock(), last_rows(platform, use_case, tell))
     far.verdict = checked.verdict
     tell(checked.verdict)
     make_keys(platform, tell)
@@ -165,108 +115,6 @@ def make_keys(platform: Platform, tell: Tell) -> None:
     """Make the keys that the home lacks, and say so."""
     for made in make_missing_keys(platform.settings):
         tell(f"made {made} in {platform.settings.keys}: keep a copy, it cannot be made again")
-
-
-def train(platform: Platform, use_case: UseCase, named: str, asked: Asked, far: Release, tell: Tell) -> Candidate:
-    """Tune, fit, export and score a candidate on a dataset version, tracked in MLflow."""
-    far.stage = "features"
-    dataset = dataset_named(platform.ledger, use_case.name, named).body
-    parts = parts_of(platform, use_case, dataset, tell)
-    far.stage = "train"
-    code = code_version(Path(__file__).parent)
-    run = new_id(platform.settings.clock())
-    tracker = _tracker(platform)
-    given: dict[str, Value] = {
-        "recipe": use_case.recipe_digest,
-        "trials": use_case.recipe.trials,
-        "folds": use_case.recipe.folds,
-    }
-    tracked = tracker.start(
-        run, use_case.name, dataset=dataset.id, seed=use_case.recipe.seed, code=code, parameters=given
-    )
-    with tracked:
-        far.run = run
-        best = search(use_case, parts.train, _logging(tracked, tell))
-        candidate, fitted, bundle, files = _candidate(use_case, parts, best, run, dataset, far, tell)
-        store_candidate(use_case.name, files, platform.blobs)
-        examined = examine(bundle, parts, candidate, use_case)
-        kept = keep_examination(examined, platform.blobs)
-        _record_run(platform, use_case, fitted, candidate, dataset, code, (tracked.id, kept), asked)
-        chosen = {"estimator": fitted.estimator, **fitted.parameters}
-        scores = {**candidate.cross_validated, **{f"holdout_{name}": made for name, made in candidate.holdout.items()}}
-        scores |= {name: made for name, made in candidate.evidence.items() if name.startswith(NESTED)}
-        tracked.finish(chosen, scores, artifacts(bundle, files, parts.holdout, use_case, examined))
-    far.candidate = candidate
-    tell(candidate)
-    return candidate
-
-
-def _tracker(platform: Platform) -> Tracker:
-    return Tracker(platform.settings.mlflow_url, platform.settings.clock)
-
-
-def parts_of(platform: Platform, use_case: UseCase, dataset: DatasetVersion, tell: Tell) -> Parts:
-    """The training part and the holdout of a dataset version."""
-    frame, left = training_frame(open_dataset(dataset, platform.blobs), dataset, use_case)
-    if left.unripe or left.unlabelled:
-        tell(f"left out: {left}")
-    return split(frame, dataset, use_case)
-
-
-def _logging(tracked: TrackedRun, tell: Tell) -> Callable[[Trial], None]:
-    def on_trial(trial: Trial) -> None:
-        tracked.log_trial(trial.number, trial.estimator, trial.parameters, trial.folds, trial.stopped)
-        tell(trial)
-
-    return on_trial
-
-
-def _candidate(
-    use_case: UseCase, parts: Parts, best: Best, run: str, dataset: DatasetVersion, far: Release, tell: Tell
-) -> tuple[Candidate, Fitted, Bundle, Mapping[str, bytes]]:
-    honest = nested(use_case, parts.train, tell) if use_case.recipe.nested else {}
-    far.stage = "export"
-    fitted, exported = exported_best(best, parts, use_case, tell)
-    scores = holdout_scores(exported.bundle, parts.holdout, use_case)
-    found = {**evidence(fitted, parts, use_case), **honest}
-    made = candidate_of(exported, use_case, run, dataset.id, fitted.cross_validated, scores, found)
-    return made, fitted, exported.bundle, exported.files
-
-
-def _record_run(
-    platform: Platform,
-    use_case: UseCase,
-    fitted: Fitted,
-    candidate: Candidate,
-    dataset: DatasetVersion,
-    code: Mapping[str, str],
-    kept: tuple[str, str],
-    asked: Asked,
-) -> None:
-    """The run and its candidate, as one write. The same candidate from another run is another fact about it.
-
-    `kept` are MLflow's id of the run, and the digest of its examination.
-    """
-    tracked, examination = kept
-    run = Run(
-        candidate.run,
-        use_case.name,
-        candidate.dataset,
-        use_case.recipe_digest,
-        use_case.recipe.seed,
-        fitted.estimator,
-        fitted.parameters,
-        code,
-        tracked,
-        dataset.holdout,
-        examination,
-    )
-
-    def both() -> list[Entry[Any]]:
-        before = platform.ledger.latest(use_case.name, CANDIDATES, candidate.id)
-        return [Entry(RUNS, run.id, run), Entry(CANDIDATES, candidate.id, candidate, before.number if before else 0)]
-
-    settle(platform, use_case.name, both, asked)
 
 
 def gate(platform: Platform, use_case: UseCase, named: str, asked: Asked) -> Verdict:

@@ -79,7 +79,7 @@ def score(
         raise Refused("the answers would replace the rows; give them a name of their own", str(target))
     model = believed(platform, use_case.name, version)
     scored = Scored(model.version)
-    with open_rows(source) as rows:
+    with open_rows(source, use_case.contract.delimiter) as rows:
         columns = _columns(rows, model, use_case, str(source), note)
         categories = [each.name for each in model.encoder.inputs if each.kind == "category" and each.name in columns]
         parts = rows.parts(columns, categories)

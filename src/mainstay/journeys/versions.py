@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mainstay.data.compare import Difference, compare
 from mainstay.data.freeze import open_dataset
 from mainstay.data.validate import REASONS
-from mainstay.errors import NotFound, Refused
+from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.recorded import dataset_named, settle
 from mainstay.ledger.facts import Entry, Fact
@@ -94,8 +94,9 @@ def diff(platform: Platform, use_case: UseCase, before: str, after: str | None) 
 def checkout(platform: Platform, use_case: UseCase, named: str, out: Path) -> DatasetVersion:
     """Write the rows of a dataset version, as they were frozen, as Parquet or CSV by the ending of `out`.
 
-    Which rows were held out is not in the file. Refused for another ending, or where something is there already; a
-    file is there whole or not at all.
+    Which rows were held out is not in the file. Refused for another ending, where something is there already, or where
+    a file lies in the way of its folder; Unavailable where the disk will not have it. A file is there whole or not at
+    all.
     """
     if out.suffix not in ENDINGS:
         raise Refused(f"the ending says how rows are written: {' or '.join(ENDINGS)}, not `{out.suffix}`", str(out))
@@ -103,16 +104,22 @@ def checkout(platform: Platform, use_case: UseCase, named: str, out: Path) -> Da
         raise Refused("it is there already; move it away or choose another --out", str(out))
     dataset = chosen(platform, use_case, named)
     rows = open_dataset(dataset, platform.blobs).select(dataset.columns)
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".csv":
             pa_csv.write_csv(rows, part)
         else:
             pq.write_table(rows, part, compression="zstd")
         part.replace(out)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Refused("its folder is a file; choose another --out", str(out)) from error
+    except PermissionError as error:
+        raise Refused("permission denied; choose a directory that this user may write into", str(out)) from error
+    except OSError as error:
+        raise Unavailable(f"cannot be written ({(error.strerror or str(error)).lower()})", str(out)) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             part.unlink()
     return dataset
 

@@ -19,16 +19,9 @@ from mainstay.observed import ObservationFile
 
 HOUR = timedelta(hours=1)
 DAMAGED = "damaged"
-"""The kind of a delta that counts what could not be read: `rows` frames or spans of them, `bytes` long. It has no blob."""
+"""The kind of a delta that counts what could not be read (`rows` frames or spans, `bytes` long). It has no blob."""
 
 _GONE = FILES.alias("gone")
-_REMOVED = and_(
-    _GONE.c.use_case == FILES.c.use_case,
-    _GONE.c.kind == FILES.c.kind,
-    _GONE.c.hour == FILES.c.hour,
-    _GONE.c.digest == FILES.c.digest,
-    _GONE.c.op == "remove",
-)
 
 
 def hour_of(at: datetime) -> datetime:
@@ -52,7 +45,7 @@ def live_files(
 ) -> list[ObservationFile]:
     """The files of a kind whose hour meets the window, live at a `seq` (now where there is none), in order of hours."""
     seen = [] if seq is None else [FILES.c.seq <= seq]
-    removed = exists().where(_REMOVED, *([] if seq is None else [_GONE.c.seq <= seq]))
+    removed = _later("remove", *([] if seq is None else [_GONE.c.seq <= seq]))
     query = select(FILES).where(
         FILES.c.use_case == use_case, FILES.c.kind == kind, FILES.c.op == "add", ~removed, *seen
     )
@@ -83,8 +76,8 @@ def replace_files(
     """Remove some files and add others in one transaction. Conflict where one of the old is not live any more."""
     with ledger.database.writing(use_case) as connection:
         for file in old:
-            removed = exists().where(_REMOVED)
-            live = select(func.count()).select_from(FILES).where(_same(use_case, file), FILES.c.op == "add", ~removed)
+            added = (_same(use_case, file), FILES.c.op == "add")
+            live = select(func.count()).select_from(FILES).where(*added, ~_later("remove"))
             if not connection.scalar(live):
                 raise Conflict("somebody else replaced it: look again", blob_name(use_case, file))
         _write(connection, use_case, [replace(file, op="remove") for file in old])
@@ -92,12 +85,25 @@ def replace_files(
 
 
 def unneeded(ledger: Ledger, use_case: str, since: timedelta) -> list[ObservationFile]:
-    """The files removed for longer than `since`, by the database's clock: no reader's snapshot has them any more."""
+    """The files removed longer than `since` ago, by the database's clock, whose blobs nobody has collected yet."""
     with ledger.database.reading() as connection:
         now = connection.execute(select(clock(connection))).scalar_one()
-        old = (FILES.c.op == "remove", FILES.c.at < now - since)
+        old = (FILES.c.op == "remove", FILES.c.at < now - since, ~_later("collected"))
         query = select(FILES).where(FILES.c.use_case == use_case, *old)
         return [_file(row) for row in connection.execute(query.order_by(FILES.c.seq))]
+
+
+def collected(ledger: Ledger, use_case: str, files: Sequence[ObservationFile]) -> None:
+    """Note that the blobs of removed files are gone."""
+    if files:
+        with ledger.database.writing(use_case) as connection:
+            _write(connection, use_case, [replace(file, op="collected") for file in files])
+
+
+def _later(op: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether there is a delta of this kind about the same file as the one at hand."""
+    same = [_GONE.c[name] == FILES.c[name] for name in ("use_case", "kind", "hour", "digest")]
+    return exists().where(*same, _GONE.c.op == op, *more)
 
 
 def _known(connection: Connection, use_case: str, digest: str) -> bool:

@@ -5,9 +5,11 @@ from typing import Any, Generic, TypeVar
 
 from mainstay.nouns import (
     Alert,
+    ApiKey,
     Candidate,
     DatasetVersion,
     Dismissal,
+    Erasure,
     Incident,
     Job,
     Look,
@@ -42,7 +44,9 @@ ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
+ERASURES = Kind("erasure", Erasure)  # subject: the erasure's id
 DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
+API_KEYS = Kind("api_key", ApiKey)  # subject: the key's id
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -60,5 +64,7 @@ KINDS: dict[str, Kind[Any]] = {
         INCIDENTS,
         JOBS,
         DISMISSALS,
+        API_KEYS,
+        ERASURES,
     )
 }

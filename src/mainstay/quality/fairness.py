@@ -6,6 +6,7 @@ its positives and of its negatives (Hardt, Price & Srebro 2016, "Equality of opp
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from mainstay.measures.rates import difference, rate
 from mainstay.nouns import Estimate
+from mainstay.quality.remedy import either, ending, evidence_needed, limit_for
 from mainstay.scoring.frame import Frame
 from mainstay.usecase_gates import Fairness, Gate
 from mainstay.verdicts import Check, Limit, check
@@ -20,6 +22,9 @@ from mainstay.verdicts import Check, Limit, check
 NAMED = 5
 """How many of the groups that are too small a reason names."""
 MISSING = "(missing)"
+
+AMONG = {"selection_gap": "rows", "true_positive_gap": "positives", "false_positive_gap": "negatives"}
+"""What each gap counts of a group."""
 
 Bools = NDArray[np.bool_]
 Groups = dict[str, Bools]
@@ -86,11 +91,43 @@ def _compared(name: str, gate: Gate, attribute: str, groups: Groups, called: Boo
     limit = Limit(gate.at_least, gate.at_most, gate.rows)
     made = check(name, found, limit, subject=attribute, blocking=gate.blocking)
     said = made.reason
+    lowest, highest = min(large, key=_by(rates), default=""), max(large, key=_by(rates), default="")
     if rates:
-        lowest, *_, highest = sorted(rates, key=lambda group: rates[group].value)
         said += f"; lowest {lowest} ({rates[lowest].value:.3g}), highest {highest} ({rates[highest].value:.3g})"
     small = sorted(set(groups) - set(large))
+    among = AMONG[name]
     if small:
         more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
-        said += f"; not compared, on fewer than {gates.group_at_least} rows: {', '.join(small[:NAMED])}{more}"
-    return replace(made, reason=said)
+        said += f"; not compared, on fewer than {gates.group_at_least} {among}: {', '.join(small[:NAMED])}{more}"
+    told = replace(made, reason=said)
+    if made.met:
+        return told
+    if called is None:
+        return ending(told, "train again: what it says is no number")
+    if not rates:
+        return ending(told, _more_of(sizes, small, gates.group_at_least, among))
+    return ending(told, _closer(made, name, (lowest, highest), among))
+
+
+def _by(rates: dict[str, Estimate]) -> Callable[[str], float]:
+    return lambda group: rates[group].value if group in rates else 0.0
+
+
+def _more_of(sizes: dict[str, int], small: list[str], least: int, among: str) -> str:
+    """What it takes until two groups can be compared: the largest of those that are too small need the fewest."""
+    lacking = sorted(small, key=lambda group: -sizes[group])[: 2 - (len(sizes) - len(small))]
+    if len(sizes) < 2:
+        return f"rows of a second group, with {least} {among} or more; there is only {next(iter(sizes), 'none')}"
+    need = " and ".join(f"{group} (now {sizes[group]})" for group in lacking)
+    return f"{least} {among} or more in the holdout of {need}"
+
+
+def _closer(made: Check, name: str, groups: tuple[str, str], among: str) -> str:
+    """By how much the two groups that are furthest apart would have to come closer; or rows, where they are close."""
+    better = f"a candidate that treats {groups[0]} and {groups[1]} more alike"
+    if made.estimate is not None and made.limit is not None and made.limit.at_most is not None:
+        excess = made.estimate.value - made.limit.at_most
+        if excess > 0:
+            pair = f"{groups[0]} and {groups[1]} (of their {among})"
+            better = f"a candidate whose rates for {pair} lie {excess:.2g} closer, or more"
+    return either((evidence_needed(made, better), limit_for([made], f"fairness.{name}")))

@@ -24,7 +24,7 @@ from mainstay.measures.scores import scorecard
 from mainstay.nouns import Candidate, Estimate, Holdout, Look, rfc3339
 from mainstay.quality.champion import Contest, Unasked, champion_check, champion_profit
 from mainstay.quality.fairness import fairness_checks
-from mainstay.quality.remedy import told_remedy
+from mainstay.quality.remedy import told_in_all, told_remedy
 from mainstay.quality.slices import slice_checks
 from mainstay.quality.worth import profit_checks
 from mainstay.scoring.frame import Frame
@@ -104,7 +104,8 @@ def judge(
     # An honest claim is no merit: where a team lets nothing block, it must not be what lets a candidate through.
     agreement = Gate(at_most=CLAIM_TOLERANCE, blocking=any(made.blocking for made in checks))
     checks.append(_gated("claims", _claims(candidate.holdout, plain), agreement))
-    return Verdict(candidate.id, tuple(told_remedy(made) for made in checks))
+    rows = len(holdout) / use_case.recipe.holdout
+    return Verdict(candidate.id, tuple(told_in_all(told_remedy(made), rows) for made in checks))
 
 
 def _gated(name: str, found: Estimate | None, gate: Gate, subject: str = "") -> Check:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mainstay.measures.scores import log_loss, recall, roc_auc
 from mainstay.nouns import Estimate
+from mainstay.quality.remedy import either, ending, evidence_needed, limit_for
 from mainstay.scoring.frame import Frame
 from mainstay.usecase_gates import Gate, Slices
 from mainstay.verdicts import Check, Limit, Outcome, check
@@ -86,20 +87,33 @@ def slice_checks(holdout: Frame, probability: NDArray[np.float64], threshold: fl
             made = [
                 check(f"slice_{name}", of(part), limit, subject=part.name, blocking=gate.blocking) for part in parts
             ]
-            checks += _told(made)
+            checks += _told(made, name)
     return checks
 
 
-def _told(made: list[Check]) -> list[Check]:
-    told = [each for each in made if each.outcome is Outcome.FAIL]
+def _told(made: list[Check], name: str) -> list[Check]:
+    told = [ending(each, _remedy([each], name)) for each in made if each.outcome is Outcome.FAIL]
     for outcome, said in ((Outcome.INCONCLUSIVE, "cannot be told"), (Outcome.PASS, "pass")):
         alike = sorted((each for each in made if each.outcome is outcome), key=_room)
         if alike:
             others = ", ".join(each.subject for each in alike[1:NAMED]) if outcome is Outcome.INCONCLUSIVE else ""
             more = f" (after it {others}{', …' if len(alike) > NAMED else ''})" if others else ""
             reason = f"{alike[0].reason}; it is the worst of {len(alike)} slices that {said}{more}"
-            told.append(replace(alike[0], reason=reason))
+            one = replace(alike[0], reason=reason)
+            told.append(one if outcome is Outcome.PASS else ending(one, _remedy(alike, name)))
     return told
+
+
+def _remedy(alike: list[Check], name: str) -> str:
+    """What would let all of these slices pass, the worst first."""
+    worst, key = alike[0], f"slices.{name}"
+    if worst.estimate is None or not np.isfinite([worst.estimate.low, worst.estimate.high]).all():
+        return f"more rows, of both classes, where {worst.subject}, or a larger `gates.slices.rows_at_least`"
+    needed = [each.rows_needed for each in alike]
+    better = f"a candidate that does better where {worst.subject}"
+    if any(each is None for each in needed) or evidence_needed(worst, better) == better:
+        return either((better, limit_for(alike, key)))
+    return either((f"up to {max(filter(None, needed)):,} rows of such a slice", limit_for(alike, key)))
 
 
 def _room(made: Check) -> float:

@@ -78,10 +78,6 @@ class Assigner:
             pinned = self._pinned(now, entity, features)
             if pinned is not None:
                 return pinned
-        return self.by_hash(unit)
-
-    def by_hash(self, unit: str) -> Assignment:
-        """The arm of a unit whom no pin names."""
         if len(self._edges) > 1:
             place = unit_interval("assign", self._split.salt, unit)
             for edge, assignment in self._edges:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,17 +136,46 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
     tensor = np.zeros((rows, len(encoder.places)), dtype=np.float32)
     at = 0
     for feature in encoder.features:
-        values = whole[feature.name]
-        if feature.kind == "number":
-            tensor[:, at] = rounded(values)
-            missing = np.isnan(tensor[:, at])
-        else:
-            place = {value: n for n, value in enumerate(feature.categories)}
-            codes = np.fromiter((place.get(value, -1) for value in values), dtype=np.int64, count=rows)
-            seen = np.flatnonzero(codes >= 0)
-            tensor[seen, at + codes[seen]] = 1.0
-            missing = np.fromiter((value is None for value in values), dtype=np.bool_, count=rows)
-        at += len(feature.places)
-        if feature.missing:
-            tensor[:, at - 1] = missing
+        width = len(feature.places)
+        _write(tensor[:, at : at + width], feature, whole[feature.name])
+        at += width
     return tensor
+
+
+def _write(block: NDArray[np.float32], feature: Feature, values: NDArray[Any]) -> None:
+    """A feature's places (n, width), zeros before, for its values (n,)."""
+    if feature.kind == "number":
+        block[:, 0] = rounded(values)
+        missing = np.isnan(block[:, 0])
+    else:
+        place = {value: n for n, value in enumerate(feature.categories)}
+        codes = np.fromiter((place.get(value, -1) for value in values), dtype=np.int64, count=len(values))
+        seen = np.flatnonzero(codes >= 0)
+        block[seen, codes[seen]] = 1.0
+        missing = np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+    if feature.missing:
+        block[:, -1] = missing
+
+
+class Reencoder:
+    """`encode` for rows that are asked about again and again with one column or another changed.
+
+    The rows it is made with are encoded once. Of later ones, as many, only the places of columns that are other arrays
+    than these, and of what is derived, are written anew. The tensor is what `encode` gives, to the bit.
+    """
+
+    def __init__(self, encoder: Encoder, columns: Columns) -> None:
+        self._encoder, self._columns = encoder, columns
+        self._tensor = encode(encoder, columns)
+
+    def encode(self, columns: Columns) -> NDArray[np.float32]:
+        """The tensor, shape (n, places), for n rows as many as at first."""
+        whole = with_derived(columns, self._encoder.expressions)
+        tensor, at = self._tensor.copy(), 0
+        for feature in self._encoder.features:
+            width = len(feature.places)
+            if whole[feature.name] is not self._columns.get(feature.name):
+                tensor[:, at : at + width] = 0.0
+                _write(tensor[:, at : at + width], feature, whole[feature.name])
+            at += width
+        return tensor

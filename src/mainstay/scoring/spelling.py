@@ -27,7 +27,7 @@ def spelling(listed: Iterable[str] = ()) -> Spelling:
     ValueError for an infinity and for an integer beyond every float, which are the value of no category.
     """
     values = tuple(listed)
-    known = {_whole(normal(value)): value for value in values} | {normal(value): value for value in values}
+    known = {whole(normal(value)): value for value in values} | {normal(value): value for value in values}
     truths = {normal(value).casefold(): value for value in values}
 
     words: dict[str, str] = {}
@@ -39,12 +39,12 @@ def spelling(listed: Iterable[str] = ()) -> Spelling:
             text = "true" if value else "false"
             return known.get(text) or truths.get(text) or text
         text = normal(value) if isinstance(value, str) else _of_number(value)
-        return known.get(text) or known.get(_whole(text)) or words.get(_whole(text).casefold()) or text or None
+        return known.get(text) or known.get(whole(text)) or words.get(whole(text).casefold()) or text or None
 
     return spelt
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """`1` for `1.0` and `1.00`; any other text as it is."""
     digits, point, zeros = text.partition(".")
     return digits if point and zeros and not zeros.strip("0") and digits.lstrip("+-").isdecimal() else text

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay.serving import metrics, schemas
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering, live_of
 from mainstay.serving.arms import Arms
 from mainstay.serving.described import with_tables
+from mainstay.serving.door import Door, with_security
 from mainstay.serving.explain import REASONS, add_explain, reasons_of, wanted_reasons
 from mainstay.serving.feedback import Feedback, add_feedback
 from mainstay.serving.formats import TABLES, Batched, answer_batch, wanted
@@ -33,6 +36,7 @@ from mainstay.serving.guard import (
 from mainstay.serving.info import add_info
 from mainstay.serving.parquet import Parquet
 from mainstay.serving.problems import Rejected, as_json, problem_response
+from mainstay.serving.rejections import Rejections
 from mainstay.serving.tally import Tally
 from mainstay.serving.v2 import add_v2
 
@@ -48,6 +52,7 @@ def create_app(
     arms: Arms,
     use_case: str,
     answering: Answering,
+    access: Access,
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
     tally: Tally | None = None,
@@ -55,8 +60,9 @@ def create_app(
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
-    yet. It starts nothing: whoever serves it keeps the arms fresh and the log sealed.
+    yet. It starts nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
+    rejections = Rejections(answering.log, answering.clock)
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
     # installed it would log what was refused, values included.
     app = FastAPI(
@@ -65,10 +71,11 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
-        exception_handlers={Rejected: _rejected, HTTPException: _unrouted},
+        exception_handlers={Rejected: _rejecting(rejections), HTTPException: _unrouted},
     )
-    app.add_middleware(Witness)
-    _add_predictions(app, arms, use_case, answering)
+    app.add_middleware(Door, access=access)
+    app.add_middleware(Witness)  # the last is the outermost: who is not let in is counted too
+    _add_predictions(app, arms, use_case, answering, rejections)
     _add_health(app, arms)
     add_info(app, arms, use_case)
     if feedback is not None:
@@ -84,6 +91,7 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
+        with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
         live = arms.live
         return with_tables(schemas.with_live(made, live, answering.clock()), live, use_case)
 
@@ -91,7 +99,7 @@ def create_app(
     return app
 
 
-def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answering) -> None:
+def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answering, rejections: Rejections) -> None:
     batches, parquet = asyncio.Semaphore(BATCHES), Parquet()
     single_bodies, batch_bodies = single_room(), batch_room()
     add_explain(app, arms, answering, single_bodies)
@@ -128,10 +136,12 @@ def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answeri
         asked = wanted(request.headers.getlist("accept"), given)
         async with read_body(request, batch_bodies, TABLES) as body, batches:
             what = Batched(body, given, asked, state.trace_id, state.started)
-            made, version = await asyncio.to_thread(answer_batch, answering, live_of(arms), what, parquet)
+            made = await asyncio.to_thread(answer_batch, answering, live_of(arms), what, parquet)
             await answering.committed()
-        state.version = version
-        return Response(made, headers={"content-type": asked})
+        for each in made.refused:
+            rejections.note(each, getattr(state, "key", None))
+        state.version = made.version
+        return Response(made.body, headers={"content-type": asked})
 
 
 def _body(schema: str) -> dict[str, Any]:
@@ -167,8 +177,12 @@ def _add_health(app: FastAPI, arms: Arms) -> None:
         return health()
 
 
-async def _rejected(request: Request, error: Rejected) -> Response:
-    return problem_response(error, request.state.trace_id, request.url.path)
+def _rejecting(rejections: Rejections) -> Callable[[Request, Rejected], Coroutine[Any, Any, Response]]:
+    async def rejected(request: Request, error: Rejected) -> Response:
+        rejections.note(error, getattr(request.state, "key", None))
+        return problem_response(error, request.state.trace_id, request.url.path)
+
+    return rejected
 
 
 async def _unrouted(request: Request, error: HTTPException) -> Response:

@@ -81,10 +81,6 @@ class Live:
         """Who answers, as `Assigner.of`: its `version` is always among `arms`. `features` are those of the champion."""
         return self.assigner.of(unit, now=now, entity=entity, features=features)
 
-    def answers_with(self, unit: str) -> str:
-        """The version that answers a unit whom no pin names."""
-        return self.assigner.by_hash(unit).version
-
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -22,6 +22,7 @@ from mainstay.serving.guard import BATCH_ROWS, JSON, parse_json
 from mainstay.serving.parquet import Parquet
 from mainstay.serving.predict import Answer
 from mainstay.serving.problems import Rejected, as_json, problem
+from mainstay.serving.rejections import A_SECOND
 from mainstay.serving.table import Table, table_of
 
 CSV, ARROW, PARQUET = "text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
@@ -77,23 +78,31 @@ class Batched:
     started: float
 
 
-def answer_batch(answering: Answering, live: Live, what: Batched, parquet: Parquet) -> tuple[bytes, str]:
-    """The body that answers a batch, and the version that answered it, as it is counted; for a thread that may wait.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The body that answers a batch, the version that answered it (as it is counted), and some of what was refused."""
 
-    Rejected as `answer_table`, and as the readers of the formats.
-    """
+    body: bytes
+    version: str
+    refused: list[Rejected]
+
+
+def answer_batch(answering: Answering, live: Live, what: Batched, parquet: Parquet) -> Made:
+    """Answer a batch; for a thread that may wait. Rejected as `answer_table`, and as the readers of the formats."""
     if PARQUET in (what.given, what.asked):
         parquet.check()
     if what.given != JSON:
         table = _table(what.body, what.given, live, parquet)
         answered = answer_table(answering, live, table, what.trace_id, what.started)
-        return _written(answered, what.asked, parquet), count(answered)
+        refused = [answered.rejected[row] for row in sorted(answered.rejected)[:A_SECOND]]
+        return Made(_written(answered, what.asked, parquet), count(answered), refused)
     made = answering.batch(live, _rows(parse_json(what.body)), what.trace_id, what.started)
     version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
+    refused = [each for each in made if isinstance(each, Rejected)][:A_SECOND]
     if what.asked == JSON:
-        return _as_json(made, what.trace_id), version
+        return Made(_as_json(made, what.trace_id), version, refused)
     rules = {version: arm.bundle.decide for version, arm in live.arms.items()}
-    return _written(of_answers(made, what.trace_id, rules), what.asked, parquet), version
+    return Made(_written(of_answers(made, what.trace_id, rules), what.asked, parquet), version, refused)
 
 
 def _table(body: bytes | bytearray, given: str, live: Live, parquet: Parquet) -> Table:

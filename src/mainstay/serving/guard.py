@@ -45,13 +45,18 @@ def batch_room() -> Room:
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
 
 
-def check_access(open_: bool, host: str, say: Callable[[str], None]) -> None:
-    """Refused unless the server is meant to be open; then says loudly that it is, and to whom.
+def check_access(open_: bool, asked: bool, tls: bool, host: str, say: Callable[[str], None]) -> None:
+    """Refused unless somebody may ask: by a key or a token (`asked`), or everybody, which it says loudly.
 
-    There is no other way yet: keys for access do not exist.
+    Says as loudly that keys can be read on their way where they leave this machine without TLS.
     """
+    if not open_ and not asked:
+        words = "there are no API keys: make one with `mainstay api-keys create NAME`, or start with --open to serve"
+        raise Refused(f"{words} everybody without one")
     if not open_:
-        raise Refused("there are no API keys; start with --open to serve without them on this machine")
+        if not tls and not _loopback(host):
+            say(f"WARNING: {host} is reached from other machines, and without TLS every key can be read on its way")
+        return
     say("WARNING: --open: whoever reaches this server may ask it for predictions; no API key is asked for")
     if not _loopback(host):
         say(f"WARNING: {host} is reached from other machines too, not from this one alone")

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mainstay.errors import Unavailable
 from mainstay.logged import micros
 from mainstay.observed import Ending, Role
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering, finite, unwritten
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import scored as attempted
@@ -35,15 +36,12 @@ _decode = msgspec.json.Decoder().decode
 class Hot:
     """ASGI middleware, outermost. For one event loop."""
 
-    def __init__(
-        self, app: ASGIApp, arms: Arms, answering: Answering, tally: Tally, check: Callable[[Any], str] | None = None
-    ) -> None:
-        """`check` is asked first, with the headers: it returns the id of the key, or raises Rejected."""
+    def __init__(self, app: ASGIApp, arms: Arms, answering: Answering, access: Access, tally: Tally) -> None:
         self._app = app
         self._arms = arms
         self._answering = answering
         self._tally = tally
-        self._check = check
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
@@ -56,12 +54,11 @@ class Hot:
         if live is None or scope["query_string"] or not _plain(headers, len(scope["headers"])):
             await self._app(scope, receive, send)
             return
-        if self._check is not None:
-            try:
-                state["key"] = self._check(scope["headers"])
-            except Rejected:
-                await self._app(scope, receive, send)  # it refuses in the same words
-                return
+        try:
+            state["key"] = self._access.check(scope["headers"], "predict")
+        except Rejected:
+            await self._app(scope, receive, send)  # it refuses in the same words
+            return
         # One step of `await receive()`: a body that is here already needs no patience, and one that is not gets the
         # application's, which is not endless.
         waiting = receive().__await__()

@@ -14,6 +14,7 @@ from mainstay.adapters.stream import Stream, Writer
 from mainstay.errors import MainstayError, Unavailable
 from mainstay.logged import encode_header, encoded
 from mainstay.observed import SegmentHeader
+from mainstay.serving import metrics
 
 SEAL_AFTER = 5.0
 """Seconds that a segment stays open: a reader has what is in it soon after."""
@@ -21,6 +22,8 @@ SEAL_AT = 16_000_000
 """Bytes at which a segment is sealed before its time."""
 LOOK = 0.25
 """Seconds between two looks at which segments are to be sealed."""
+MEASURE = 1.0
+"""Seconds between two counts of what waits to be shipped."""
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,7 @@ class Log:
                 large = found.writer.size >= SEAL_AT
         except Unavailable:
             self.failures += 1
+            metrics.LOG_FAILURES.inc()
             raise
         if large:
             self._wake.set()
@@ -127,11 +131,22 @@ class Log:
         return made
 
     def _run(self) -> None:
+        measured = 0.0
         while not self._closed:
             self._wake.wait(LOOK)
             self._wake.clear()
             self._commit()
-            self.tick(time.monotonic())
+            now = time.monotonic()
+            self.tick(now)
+            if now - measured >= MEASURE:
+                measured = now
+                self._measure()
+
+    def _measure(self) -> None:
+        with suppress(Unavailable):  # the disk is told of where it fails a request
+            size, age = self.backlog()
+            metrics.LOG_BACKLOG.set(size)
+            metrics.LOG_AGE.set(age)
 
     def _commit(self) -> None:
         """One fsync for all who wait."""

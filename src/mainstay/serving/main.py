@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
 from mainstay.serving.arms import Health
 from mainstay.serving.guard import check_access
-from mainstay.serving.worker import DRAIN, Work, serve_socket
+from mainstay.serving.shipper import shipping
+from mainstay.serving.worker import DRAIN, Work, access_of, serve_socket
 from mainstay.settings import Settings
 from mainstay.wiring import platform
 
@@ -34,20 +36,22 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     """Serve a use case until SIGTERM or SIGINT; requests in flight are ended first.
 
     Once requests are taken, one line on stdout names the address (with the real port, where `port` is 0) and the
-    version; `say` hears what people should know (stderr). Refused without `open_`; Misconfigured for a host or port
-    that cannot be; Unavailable where the port is taken, or where workers die before they are ready.
+    version; `say` hears what people should know (stderr). Refused where nobody has a key, unless `open_`;
+    Misconfigured for a host, port or certificate that cannot be; Unavailable where the port is taken, or where workers
+    die before they are ready.
     """
-    check_access(open_, host, say)
+    tls = check_tls(settings)
+    check_access(open_, _anybody(settings, use_case, open_), tls, host, say)
     listener = listen(host, port)
-    address = _address(listener)
-    with listener:
+    address = _address(listener, tls)
+    with listener, shipping(settings, use_case, say):
         if workers == 1:
-            serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health))
+            serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health), open_)
         else:
             platform(settings)  # settings that can never work are told here, once, and not by every worker
             directory = _metrics_directory(settings, address)
             try:
-                _Workers(settings, use_case, listener, directory, say).run(workers, address)
+                _Workers(settings, use_case, listener, open_, directory, say).run(workers, address)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -80,9 +84,37 @@ def _refusal(error: OSError | OverflowError, place: str) -> MainstayError:
     return Unavailable(f"{words}: choose another port with --port, or 0 for any that is free", place)
 
 
-def _address(listener: socket.socket) -> str:
+def check_tls(settings: Settings) -> bool:
+    """Whether requests come over TLS. Misconfigured where the certificate and the key are not there, or not a pair."""
+    if not settings.tls_cert and not settings.tls_key:
+        return False
+    if not settings.tls_cert or not settings.tls_key:
+        raise Misconfigured("TLS needs both, a certificate (--tls-cert) and its key (--tls-key)")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ValueError) as error:
+        place = f"{settings.tls_cert}, {settings.tls_key}"
+        raise Misconfigured("these are not a certificate and its key, as unencrypted PEM files", place) from error
+    return True
+
+
+def _anybody(settings: Settings, use_case: str, open_: bool) -> bool:
+    """Whether anybody has a key that is believed now, or could show a token. Unavailable where that is not known."""
+    if open_:
+        return True
+    opened = platform(settings)
+    with opened.ledger:
+        access = access_of(opened, use_case, open_=False)
+        access.refresh()
+    if not access.anybody and access.trouble is not None:
+        raise Unavailable(access.trouble)
+    return access.anybody
+
+
+def _address(listener: socket.socket, tls: bool) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _announce(address: str, use_case: str, health: Health) -> None:
@@ -93,7 +125,7 @@ def _announce(address: str, use_case: str, health: Health) -> None:
 
 def _metrics_directory(settings: Settings, address: str) -> Path:
     """A directory that these workers count in, and nobody else: the socket is theirs alone. Empty."""
-    directory = settings.home / "metrics" / re.sub(r"[^0-9A-Za-z.]+", "-", address.removeprefix("http://")).strip("-")
+    directory = settings.home / "metrics" / re.sub(r"[^0-9A-Za-z.]+", "-", address.partition("//")[2]).strip("-")
     try:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
@@ -111,6 +143,7 @@ class _Workers:
     settings: Settings
     use_case: str
     listener: socket.socket
+    open_: bool
     directory: Path
     say: Say
     running: "list[subprocess.Popen[str]]" = field(default_factory=list)
@@ -135,7 +168,8 @@ class _Workers:
                 signal.signal(each, handler)
 
     def _start(self) -> "subprocess.Popen[str]":
-        work = Work(self.settings.model_dump(mode="json"), self.use_case, self.listener.fileno(), str(self.directory))
+        settings = self.settings.model_dump(mode="json")
+        work = Work(settings, self.use_case, self.listener.fileno(), self.open_, str(self.directory))
         # Prometheus's library decides by the environment, when it is imported, that it shares its counts.
         environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.directory)}  # noqa: TID251
         worker = subprocess.Popen(

@@ -96,6 +96,24 @@ LISTENED = Counter(
     registry=REGISTRY,
 )
 
+LOG_BACKLOG = Gauge(
+    "mainstay_log_backlog_bytes",
+    "Bytes of this host's segments that were not shipped yet, those being written included.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+LOG_AGE = Gauge(
+    "mainstay_log_age_seconds",
+    "Age of the oldest of this host's segments that was not shipped yet, 0 where all were.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+LOG_FAILURES = Counter(
+    "mainstay_log_failures",
+    "Records that could not be written down: the disk is full, or fails. What they were about was not answered.",
+    registry=REGISTRY,
+)
+
 METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     REQUESTS,
     SECONDS,
@@ -104,6 +122,9 @@ METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     SPLIT_NUMBER,
     SPLIT_AGE,
     ARM_LOADS,
+    LOG_BACKLOG,
+    LOG_AGE,
+    LOG_FAILURES,
     ATTEMPTS,
     LISTENED,
 )

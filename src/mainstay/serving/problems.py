@@ -13,6 +13,8 @@ MEDIA_TYPE = "application/problem+json"
 
 KINDS: Mapping[int, tuple[str, str]] = {
     400: ("unreadable-body", "The body cannot be read"),
+    401: ("unknown-key", "No key that is believed"),
+    403: ("missing-scope", "The key may not do that"),
     404: ("not-found", "There is no such route"),
     405: ("method-not-allowed", "The route does not take this method"),
     406: ("not-acceptable", "The answer cannot be had in that form"),
@@ -20,6 +22,8 @@ KINDS: Mapping[int, tuple[str, str]] = {
     413: ("too-large", "The request is too large"),
     415: ("unsupported-media-type", "The body is of a kind that is not read"),
     422: ("invalid-request", "The request does not fit the contract"),
+    429: ("too-often", "The key's rate is used up"),
+    431: ("too-many-headers", "The headers are too large"),
     500: ("defect", "The server failed"),
     503: ("not-ready", "Not ready to answer"),
 }

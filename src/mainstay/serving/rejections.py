@@ -8,8 +8,8 @@ from datetime import datetime
 from mainstay.errors import Unavailable
 from mainstay.logged import rejection_row
 from mainstay.observed import Rejection
-from mainstay.serving.log import Log
 from mainstay.serving.problems import Rejected
+from mainstay.serving.recording import Appends
 
 A_SECOND = 20
 """Records that are written in one second, of however many requests: a flood of nonsense fills no disk."""
@@ -20,9 +20,12 @@ SAMPLED = frozenset({400, 413, 415, 422})
 
 
 class Rejections:
-    """Writes down which field was refused and why, never its value. One event loop may use it."""
+    """Writes down which field was refused and why, never its value.
 
-    def __init__(self, log: Log, clock: Callable[[], datetime]) -> None:
+    Threads may share it, and may then write a few records more in a second.
+    """
+
+    def __init__(self, log: Appends, clock: Callable[[], datetime]) -> None:
         self._log, self._clock = log, clock
         self._second = 0
         self._written = 0

@@ -19,22 +19,26 @@ import uvicorn
 
 from mainstay.digests import new_id
 from mainstay.ledger.feedback import note
-from mainstay.ledger.kinds import SPLITS
+from mainstay.ledger.kinds import API_KEYS, SPLITS
 from mainstay.ledger.replicas import report, sign_off
+from mainstay.nouns import ApiKey
 from mainstay.observed import Replica
 from mainstay.registry.live import configuration
 from mainstay.registry.manifest import Manifest
 from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
+from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
 from mainstay.serving.challenge import hanging
+from mainstay.serving.connection import Connection, Sweep
 from mainstay.serving.feedback import Feedback
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
 from mainstay.serving.tally import Tally
+from mainstay.serving.tokens import Tokens, tokens_of
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -92,6 +96,17 @@ def feedback_of(opened: Platform, use_case: str, written: Log) -> Feedback:
     )
 
 
+def access_of(opened: Platform, use_case: str, open_: bool) -> Access:
+    """Who may ask for a use case, as the ledger of a platform and its settings tell. Misconfigured as `tokens_of`."""
+
+    def read() -> list[ApiKey]:
+        return [fact.body for fact in opened.ledger.latest_of_each(use_case, API_KEYS)]
+
+    settings = opened.settings
+    tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
+    return Access(read, settings.home / "access" / f"{use_case}.json", settings.clock, tokens, open_)
+
+
 class Server(uvicorn.Server):
     """Uvicorn that says when it is ready, is not ready from the first signal on, and then ends as if by itself."""
 
@@ -102,6 +117,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._sweep = asyncio.ensure_future(Sweep().follow(self.server_state.connections))
         self._ready(self._arms.health())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -119,6 +135,7 @@ class Server(uvicorn.Server):
                     while self.server_state.connections:
                         await asyncio.sleep(LEAVE / 20)
         await super().shutdown(sockets)
+        self._sweep.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,6 +157,7 @@ def serve_socket(
     use_case: str,
     listener: socket.socket,
     ready: Callable[[Health], None],
+    open_: bool,
     shared_metrics: Path | None = None,
     parent: Any = None,
 ) -> None:
@@ -151,14 +169,18 @@ def serve_socket(
     say_on_stderr()
     opened = platform(settings)
     arms = arms_of(opened, use_case)
+    access = access_of(opened, use_case, open_)
     written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
-    app = create_app(arms, use_case, answering, shared_metrics, feedback_of(opened, use_case, written), tally)
+    feedback = feedback_of(opened, use_case, written)
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally)
     config = uvicorn.Config(
-        Hot(app, arms, answering, tally),
+        Hot(app, arms, answering, access, tally),
         loop="uvloop",
-        http="httptools",
+        http=Connection,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -172,7 +194,11 @@ def serve_socket(
     follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
     follower.start()
     written.start()
+    known = threading.Event()
+    watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
+    watch.start()
     looked.wait(FIRST_LOOK)
+    known.wait(FIRST_LOOK)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     try:
@@ -180,6 +206,7 @@ def serve_socket(
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
+        watch.join(FIRST_LOOK)
         answering.listeners.close(LEAVE)
         arms.sign_off()
         written.close()
@@ -221,6 +248,7 @@ class Work:
     settings: dict[str, Any]
     use_case: str
     listener: int
+    open_: bool
     shared_metrics: str
 
     def line(self) -> str:
@@ -238,7 +266,13 @@ def run() -> None:
     listener = socket.socket(fileno=work.listener)
     with suppress(KeyboardInterrupt):
         serve_socket(
-            Settings(**work.settings), work.use_case, listener, ready, Path(work.shared_metrics), parent=sys.stdin
+            Settings(**work.settings),
+            work.use_case,
+            listener,
+            ready,
+            work.open_,
+            Path(work.shared_metrics),
+            parent=sys.stdin,
         )
 
 

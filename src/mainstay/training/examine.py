@@ -1,5 +1,7 @@
 """A candidate, examined on its holdout: what cards and comparisons show of it later, without measuring again."""
 
+from functools import partial
+
 import numpy as np
 
 from mainstay.examined import Calibrated, Confusion, Curve, Examination, Part
@@ -9,11 +11,10 @@ from mainstay.measures.rates import rate
 from mainstay.measures.segments import slices
 from mainstay.nouns import Candidate
 from mainstay.scoring.bundle import Bundle
-from mainstay.scoring.derive import Columns
 from mainstay.scoring.frame import Frame, Parts
 from mainstay.scoring.scorer import Scorer
 from mainstay.training.calibrate import offer_of
-from mainstay.training.importance import permutation_importance
+from mainstay.training.importance import permutation_importance, scored_again
 from mainstay.training.plots import ranked
 from mainstay.usecase import UseCase
 
@@ -27,11 +28,7 @@ def examine(bundle: Bundle, parts: Parts, candidate: Candidate, use_case: UseCas
     The holdout has both classes. The same candidate on the same rows gives the same examination, save for its run.
     """
     scorer, holdout = Scorer(bundle), parts.holdout
-
-    def score(columns: Columns) -> Floats:
-        return scorer.score(columns).probability
-
-    probability, threshold = score(holdout.columns), bundle.decide.threshold
+    probability, threshold = scorer.score(holdout.columns).probability, bundle.decide.threshold
     truth, called = holdout.labels, probability >= threshold
     curves = _curves(truth, probability, offer_of(use_case))
     return Examination(
@@ -51,7 +48,7 @@ def examine(bundle: Bundle, parts: Parts, candidate: Candidate, use_case: UseCas
         roc=curves[0],
         precision_recall=curves[1],
         by_threshold=curves[2],
-        importance=permutation_importance(score, holdout, use_case.recipe.seed),
+        importance=permutation_importance(partial(scored_again, scorer), holdout, use_case.recipe.seed),
         slices=slices({**holdout.slices, **holdout.columns}, truth, probability, threshold),
     )
 

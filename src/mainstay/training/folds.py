@@ -5,6 +5,7 @@ learnt from a fold's own training rows.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -103,9 +104,14 @@ def by_fold(
 
     threads = ThreadpoolController()
     cores = os.cpu_count() or 1
+    waiting = list(encoded)
     with threads.limit(limits=1), ThreadPoolExecutor(min(len(encoded), cores)) as pool:
-        for start in range(0, len(encoded), cores):
-            yield from pool.map(judge, encoded[start : start + cores])
+        running = deque(pool.submit(judge, waiting.pop(0)) for _ in encoded[:cores])
+        while running:
+            said = running.popleft().result()
+            yield said  # whether to go on is the listener's to say: nothing is begun before
+            if waiting:
+                running.append(pool.submit(judge, waiting.pop(0)))
 
 
 def out_of_fold(

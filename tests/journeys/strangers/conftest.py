@@ -1,10 +1,8 @@
-"""Files that nobody prepared: `init`, then `release`, and nothing is edited in between."""
+"""Files that nobody prepared, each made by a function that writes it to a folder and says what its target is."""
 
 import gzip
-import json
 import random
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,12 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mainstay.cli.main import main
-from mainstay.usecase_file import load
-
-pytestmark = pytest.mark.xdist_group("mlflow")  # importing MLflow takes seconds: once is enough
 Columns = dict[str, list[Any]]
-LOST = ("Traceback", "defect")
+Make = Callable[[Path], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +179,7 @@ def people(at: Path) -> str:
     return "Churn"
 
 
-def leaking(seed: int) -> Callable[[Path], str]:
+def leaking(seed: int) -> Make:
     """A reason for leaving, which only those have who left: most of them, or few."""
 
     def made(at: Path) -> str:
@@ -225,9 +219,7 @@ def twin(at: Path) -> str:
     return "left"
 
 
-def plain(
-    n: int, seed: int, name: str, share: float = 0.35, more: int = 0, of: str = "yes no"
-) -> Callable[[Path], str]:
+def plain(n: int, seed: int, name: str, share: float = 0.35, more: int = 0, of: str = "yes no") -> Make:
     """Two numbers, a word, and `more` columns of noise."""
 
     def made(at: Path) -> str:
@@ -247,7 +239,20 @@ def plain(
     return made
 
 
-PASSING: dict[str, Callable[[Path], str]] = {
+def few(n: int, positives: int) -> Make:
+    """n rows, the first few of them positive."""
+
+    def made(at: Path) -> str:
+        rows = truth(n, n)
+        first = np.arange(n) < positives
+        columns: Columns = {"x": np.round(rows.first, 2).tolist(), "w": rows.word, "target": told(first, "yes", "no")}
+        write(at / "few.csv", columns)
+        return "target"
+
+    return made
+
+
+PASSING: dict[str, Make] = {
     "odd names": odd_names,
     "decimal commas": german,
     "thousands": american,
@@ -259,104 +264,26 @@ PASSING: dict[str, Callable[[Path], str]] = {
     "fifty thousand": plain(50_000, 12, "large.csv", of="true false"),
     "two hundred columns": plain(1000, 13, "wide.csv", more=197),
 }
-LEAKS: dict[str, tuple[Callable[[Path], str], str]] = {
-    "filled for leavers": (leaking(7), "closing code"),
-    "filled for some leavers": (leaking(8), "closing code"),
-    "the answer again": (twin, "risk score v2"),
+LEAKS: dict[str, Make] = {
+    "filled for leavers": leaking(7),
+    "filled for some leavers": leaking(8),
+    "the answer again": twin,
 }
-SMALL: dict[str, Callable[[Path], str]] = {
+SMALL: dict[str, Make] = {
     "three hundred": plain(300, 14, "small.csv", share=0.2),
     "sixty": plain(60, 15, "tiny.csv"),
 }
+TINY: dict[str, Make] = {
+    "three rows": few(3, 1),
+    "ten rows, one of a class": few(10, 1),
+    "twenty rows, one of a class": few(20, 19),
+    "two positives": few(200, 2),
+    "three positives": few(1000, 3),
+    "two negatives": few(100, 98),
+}
 
 
-@pytest.fixture
-def strange(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, and a home in it."""
-    (tmp_path / "home").mkdir()
-    shutil.copy(empty_store, tmp_path / "home" / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MAINSTAY_HOME", str(tmp_path / "home"))
-    return tmp_path
-
-
-def released(
-    capsys: pytest.CaptureFixture[str], folder: Path, made: Callable[[Path], str]
-) -> tuple[int, dict[str, Any]]:
-    """What init and release make of a file: the exit code and what release says; nothing is lost on the way."""
-    target = made(folder)
-    [file] = (each for each in folder.iterdir() if each.is_file())
-    assert main(["init", file.name, "--target", target]) == 0, capsys.readouterr()
-    capsys.readouterr()
-    code = main(["release", "--json"])
-    said = capsys.readouterr()
-    assert not any(word in said.err for word in LOST), said.err
-    return code, json.loads(said.out)
-
-
-def reasons(body: dict[str, Any]) -> Sequence[str]:
-    return [each["reason"] for each in body["checks"] or () if each["outcome"] not in ("PASS", "QUIET")]
-
-
-@pytest.mark.parametrize("name", PASSING)
-def test_a_strangers_file_is_released_untouched(name: str, strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, body = released(capsys, strange, PASSING[name])
-    assert code == 0, (body["stopped_at"], body["error"], reasons(body))
-    assert body["holdout"]["roc_auc"]["value"] > 0.8
-
-
-@pytest.mark.parametrize("name", LEAKS)
-def test_a_planted_leak_is_refused_by_name(name: str, strange: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made, column = LEAKS[name]
-    code, body = released(capsys, strange, made)
-    assert (code, body["outcome"], body["stopped_at"]) == (1, "FAIL", "gate")
-    assert column in {each["subject"] for each in body["checks"] if each["outcome"] == "FAIL" and each["blocking"]}
-    assert any(column in line and "leak" in line for line in (strange / "mainstay.yaml").read_text().splitlines())
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_too_few_rows_are_inconclusive_and_say_how_many_would_do(
-    name: str, strange: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, body = released(capsys, strange, SMALL[name])
-    assert (code, body["outcome"], body["stopped_at"]) == (1, "INCONCLUSIVE", "gate")
-    [skill] = (each for each in body["checks"] if each["name"] == "skill")
-    assert skill["rows_needed"] > skill["estimate"]["rows"]
-    assert f"{skill['rows_needed']:,} rows" in skill["reason"]
-
-
-def test_what_was_inferred_is_what_people_would_say(tmp_path: Path) -> None:
-    files = {"german": german, "american": american, "truths": truths, "people": people}
-    use_cases = {}
-    for name, made in files.items():
-        (tmp_path / name).mkdir()
-        target = made(tmp_path / name)
-        [file] = (tmp_path / name).iterdir()
-        assert main(["init", str(file), "--target", target, "--out", str(tmp_path / name)]) == 0
-        use_cases[name] = load(tmp_path / name / "mainstay.yaml")
-    german_columns = use_cases["german"].contract.columns
-    assert use_cases["german"].entity == "Kundennr"
-    assert (german_columns["Umsatz"].type, german_columns["Umsatz"].decimal, german_columns["Umsatz"].thousands) == (
-        "number",
-        ",",
-        ".",
-    )
-    assert (german_columns["Punkte"].type, german_columns["Punkte"].thousands) == ("integer", ".")
-    assert (german_columns["seit"].type, german_columns["seit"].format) == ("timestamp", "%d.%m.%Y")
-    american_columns = use_cases["american"].contract.columns
-    assert use_cases["american"].entity == "Account Number"
-    assert (american_columns["revenue"].type, american_columns["revenue"].thousands) == ("number", ",")
-    assert (american_columns["visits"].type, american_columns["visits"].thousands) == ("integer", ",")
-    assert american_columns["signed"].format == "%m/%d/%Y"
-    assert use_cases["truths"].classes == ("false", "true")
-    assert use_cases["truths"].contract.columns["mixed"].values == ("false", "true")
-    found = use_cases["people"].contract.columns
-    assert {name for name, column in found.items() if column.personal} == {
-        "Full Name",
-        "kontakt",
-        "Phone",
-        "street_address",
-    }
-    assert (found["id"].type, found["zip"].type, use_cases["people"].entity) == ("identifier", "category", "id")
-    assert use_cases["people"].protected == ("Gender", "religion")
-    assert not found["remark"].feature
+@pytest.fixture(scope="session")
+def strangers() -> dict[str, Make]:
+    """What writes each file, by the file's name in words."""
+    return {**PASSING, **LEAKS, **SMALL, **TINY}

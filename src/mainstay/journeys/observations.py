@@ -1,0 +1,161 @@
+"""Observations on their way and in their place: shipped while serving goes on, counted, and erased."""
+
+import fcntl
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mainstay.data.freeze import open_dataset
+from mainstay.data.typed import text_of
+from mainstay.digests import new_id, pseudonym
+from mainstay.errors import Conflict, NotFound, Unavailable
+from mainstay.journeys.asked import Asked
+from mainstay.ledger.facts import Entry
+from mainstay.ledger.kinds import DATASETS, ERASURES
+from mainstay.ledger.shipping import Shipped, ship
+from mainstay.ledger.upkeep import compact, erase
+from mainstay.nouns import Erasure
+from mainstay.usecase import UseCase, normal
+from mainstay.wiring import Platform
+
+LOOK = 1.0
+"""Seconds between two looks for sealed segments."""
+COMPACT = 60.0
+"""Seconds between two looks for hours that are over."""
+PATIENCE = 10.0
+"""Seconds in which what was being logged is sealed and shipped."""
+
+Wait = Callable[[float], bool]
+Say = Callable[[str], None]
+
+
+@contextmanager
+def only_shipper(platform: Platform, use_case: str) -> Iterator[bool]:
+    """Whether this process is, until the end of the block, the one shipper of a use case on this host."""
+    path = platform.settings.home / f"shipper-{use_case}.lock"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"{(error.strerror or str(error)).lower()} while taking the shipper's lock", str(path)
+        ) from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(file)
+
+
+def ship_now(platform: Platform, use_case: str) -> Shipped:
+    """Ship what is sealed. Conflict where another process of this host does so already."""
+    with only_shipper(platform, use_case) as ours:
+        if not ours:
+            raise Conflict("another process ships the segments of this home already", use_case)
+        return ship(platform.stream(), platform.ledger, platform.blobs, use_case, platform.settings.clock())
+
+
+def follow(platform: Platform, use_case: str, wait: Wait, say: Say) -> None:
+    """Ship every second and compact every minute, until `wait` (given seconds) returns True; then ship once more.
+
+    While another process of this host does so, it stands by, and takes over when that one ends. What the world
+    refuses is said once, and tried again.
+    """
+    while True:
+        with only_shipper(platform, use_case) as ours:
+            if ours:
+                _follow(platform, use_case, wait, say)
+                return
+        if wait(LOOK):
+            return
+
+
+def _follow(platform: Platform, use_case: str, wait: Wait, say: Say) -> None:
+    trouble = ""
+    compacted = float("-inf")
+    ended = False
+    while True:
+        now = platform.settings.clock()
+        try:
+            done = ship(platform.stream(), platform.ledger, platform.blobs, use_case, now)
+            if done.damaged:
+                say(f"{done.damaged} records of {use_case} cannot be read ({done.damaged_bytes} bytes); they are kept")
+            if time.monotonic() - compacted >= COMPACT:
+                compact(platform.ledger, platform.blobs, use_case, now)
+                compacted = time.monotonic()
+            if trouble:
+                say("shipping goes on")
+            trouble = ""
+        except Unavailable as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                say(f"shipping waits: {trouble}")
+        if ended:
+            return
+        ended = wait(LOOK)
+
+
+def erased(platform: Platform, use_case: UseCase, entity: str, asked: Asked, wait: Wait) -> Erasure:
+    """Remove every observation of an entity, given by the name that requests give it, and say what cannot be rebuilt.
+
+    What is being logged is shipped first (10 seconds at most), so that it is removed as well. NotFound where names
+    are pseudonyms and their key is not here; Conflict where files were replaced meanwhile: ask again.
+    """
+    name = stored_name(platform, use_case, entity)
+    now = platform.settings.clock()
+    _drain(platform, use_case.name, wait)
+    done = erase(platform.ledger, platform.blobs, use_case.name, name)
+    made = Erasure(new_id(now), done.rows, done.files, tuple(_datasets(platform, use_case, name)))
+    entry = Entry(ERASURES, made.id, made)
+    platform.ledger.write(use_case.name, entry, at=now, actor=asked.actor, reason=asked.reason)
+    return made
+
+
+def stored_name(platform: Platform, use_case: UseCase, entity: str) -> str:
+    """An entity as it is stored: spelt as its column is in a dataset, or its pseudonym where the contract says so."""
+    column = use_case.contract.columns.get(use_case.entity) if use_case.entity else None
+    text = unicodedata.normalize("NFC", entity)
+    if column is None:
+        return text
+    if column.type in ("integer", "number"):
+        with suppress(ValueError):  # what is no number stays the text that it is, and meets nobody
+            number = float(text)
+            text = str(int(number)) if number.is_integer() else repr(number)
+    elif column.type == "category":
+        text = normal(text)
+    return pseudonym(text, platform.pseudonym_key()[1]) if column.personal == "hash" else text
+
+
+def _drain(platform: Platform, use_case: str, wait: Wait) -> None:
+    """Ship until nothing waits that was being logged when this began; or for as long as sealing takes."""
+    started = datetime.now().astimezone()  # noqa: TID251  (segments are named by the real clock)
+    until = time.monotonic() + PATIENCE
+    while True:
+        with only_shipper(platform, use_case) as ours:
+            if ours:
+                ship(platform.stream(), platform.ledger, platform.blobs, use_case, platform.settings.clock())
+        since = platform.stream().waiting(use_case).since
+        if since is None or since > started or time.monotonic() > until or wait(0.5):
+            return
+
+
+def _datasets(platform: Platform, use_case: UseCase, name: str) -> Iterator[str]:
+    """The datasets that were frozen with rows of an entity."""
+    for fact in platform.ledger.latest_of_each(use_case.name, DATASETS):
+        if use_case.entity is None or use_case.entity not in fact.body.columns:
+            continue
+        try:
+            column = text_of(open_dataset(fact.body, platform.blobs)[use_case.entity])
+        except NotFound:
+            continue
+        if pc.any(pc.equal(column, pa.scalar(name, pa.string()))).as_py():
+            yield fact.body.id

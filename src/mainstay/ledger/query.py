@@ -1,0 +1,36 @@
+"""DuckDB, asked one question at a time: files and Arrow tables in, one Arrow table out, times in UTC."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from mainstay.errors import Unavailable
+
+
+def ask(query: str, values: Mapping[str, Any], tables: Mapping[str, pa.Table], place: str) -> pa.Table:
+    """The answer to a query with `$name` values over these tables by name.
+
+    Unavailable, with `place`, where a file cannot be read or memory runs out.
+    """
+    with duckdb.connect(config={"threads": min(4, os.cpu_count() or 1)}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        for name, table in tables.items():
+            connection.register(name, table)
+        try:
+            return connection.sql(query, params=dict(values)).to_arrow_table()
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
+            raise Unavailable(f"cannot be read: {str(error).splitlines()[0]}", place) from error
+
+
+def quoted(name: str) -> str:
+    """A column's name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as SQL has it."""
+    return "'" + value.replace("'", "''") + "'"

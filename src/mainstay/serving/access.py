@@ -1,0 +1,279 @@
+"""Who may ask: API keys and bearer tokens, looked up without asking anybody while a request waits.
+
+A thread reads the keys from the ledger every second and keeps them in a file, so that neither a dead ledger nor a
+restart without it locks anybody out. Only digests of secrets are held. A token is found by its SHA-256: how long that
+takes tells about a digest that nobody can choose, and nothing about a secret.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from mainstay.durable import keep_entries
+from mainstay.errors import MainstayError, Unavailable
+from mainstay.nouns import ApiKey, Scope
+from mainstay.records import decode, encode, schema_of
+from mainstay.serving.problems import Rejected
+from mainstay.serving.tokens import Tokens
+
+EVERY = 1.0
+"""Seconds between two looks at the ledger."""
+REMEMBERED = 4096
+"""The most bearer tokens that are remembered as believed; past them the oldest is verified again."""
+OPEN = "open"
+"""Who asks where nobody is asked who they are."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+log = logging.getLogger(__name__)
+
+
+class _Known:
+    """One who may ask, and what is left of their rate: `tokens` at the monotonic time `at`."""
+
+    __slots__ = ("at", "burst", "ends", "id", "rate", "scopes", "tokens")
+
+    def __init__(self, id_: str, scopes: frozenset[str], ends: float, rate: float, burst: float) -> None:
+        self.id = id_
+        self.scopes = scopes
+        self.ends = ends
+        self.rate = rate
+        self.burst = burst
+        self.tokens = burst
+        self.at = 0.0
+
+
+class Access:
+    """Who may ask one replica. Any thread may `check`; one thread calls `refresh`, or `follow`.
+
+    `read` returns every key of the use case; it raises MainstayError when it cannot. `kept` is the file in which the
+    keys outlive the ledger (mode 0600; None for none). `clock` is the time by which keys expire. With `open_` everybody
+    may do everything. Rates are counted here: each replica grants a key its rate again.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Sequence[ApiKey]],
+        kept: Path | None,
+        clock: Callable[[], datetime],
+        tokens: Tokens | None = None,
+        open_: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.open = open_
+        self.trouble: str | None = None
+        """Why the keys could not be read at the last look; None where they could."""
+        self._read = read
+        self._kept = kept
+        self._clock = clock
+        self._tokens = tokens
+        self._monotonic = monotonic
+        self._known: dict[bytes, _Known] = {}
+        self._believed: dict[bytes, _Known] = {}
+        self._keys: Sequence[ApiKey] | None = None
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody who may ask."""
+        return self.open or bool(self._known) or self._tokens is not None
+
+    def check(self, headers: Headers, needed: Scope | None) -> str:
+        """The id of the key that asks, where it may do what is `needed`; None is anything that needs a key at all.
+
+        `headers` are those of an ASGI scope: names in lower case. Rejected with 401 without a key that is believed,
+        403 where the key lacks the scope, 429 where its rate is used up, and 503 while the keys were never read.
+        """
+        if self.open:
+            return OPEN
+        given = None
+        for name, value in headers:
+            if name == b"authorization":
+                if given is not None:
+                    raise _unknown("more than one Authorization header was given")
+                given = value
+        if given is None:
+            raise _unknown("this route asks for a key: send `Authorization: Bearer KEY`", "")
+        if given[:7].lower() != b"bearer ":
+            raise _unknown("keys are sent as `Authorization: Bearer KEY`, and in no other way")
+        token = given[7:].strip()
+        digest = sha256(token).digest()
+        now = self._monotonic()
+        known = self._known.get(digest) or self._believed.get(digest)
+        if known is None:
+            known = self._stranger(token, digest, now)
+        if known.ends <= now:
+            raise _unknown("this key has expired")
+        if needed is not None and needed not in known.scopes:
+            raise _forbidden(needed)
+        if known.rate:
+            _spend(known, now)
+        return known.id
+
+    def _stranger(self, token: bytes, digest: bytes, now: float) -> _Known:
+        """Who a token that is no known key speaks for. Rejected where nobody vouches for it."""
+        if self._tokens is not None and token.count(b".") == 2:
+            believed = self._believed  # held, so that what the old keys vouched for never joins what the new ones do
+            claims = self._tokens.verify(token, self._clock())
+            ends = now + (claims.expires - self._clock()).total_seconds()
+            known = _Known(claims.subject, claims.scopes, ends, 0.0, 0.0)
+            while len(believed) >= REMEMBERED:
+                believed.pop(next(iter(believed)), None)
+            believed[digest] = known
+            return known
+        if self._keys is None and self._tokens is None:
+            raise Rejected(
+                503, "the keys were not read yet: the ledger cannot be reached", headers={"retry-after": "1"}
+            )
+        raise _unknown("this key is not known: it was never made, was revoked, or has expired")
+
+    def follow(self, stop: threading.Event, every: float = EVERY, looked: threading.Event | None = None) -> None:
+        """Refresh until told to stop; `looked` is set after the first time."""
+        if self._tokens is not None and not self.open:
+            # On a thread of its own: a provider that does not answer must not delay a revocation.
+            threading.Thread(target=self._follow_tokens, args=(stop, every), daemon=True).start()
+        while True:
+            try:
+                self.refresh()
+            except Exception:
+                # The thread must outlive any defect: without it no revocation would ever be heard of.
+                log.exception("a defect while the keys were read; those that were read last stay")
+            if looked is not None:
+                looked.set()
+            if stop.wait(every):
+                return
+
+    def refresh(self) -> None:
+        """Read the keys. Where that fails those read last stay, or those in the file; expiry goes on by the clock."""
+        if self.open:
+            return
+        if self._keys is None:
+            self._keys = self._from_file()
+            self._apply()
+        try:
+            keys = list(self._read())
+        except MainstayError as error:
+            self._note(f"the keys cannot be read, those known before are believed: {error}")
+        else:
+            self._note(None)
+            if keys != self._keys:
+                self._keep(keys)
+                self._keys = keys
+        self._apply()
+
+    def refresh_tokens(self) -> None:
+        """Read the keys of the identity provider where it is time to; those withdrawn vouch for nobody any more."""
+        if self._tokens is not None and self._tokens.refresh(self._monotonic()):
+            self._believed = {}
+
+    def _follow_tokens(self, stop: threading.Event, every: float) -> None:
+        while True:
+            try:
+                self.refresh_tokens()
+            except Exception:  # as in `follow`
+                log.exception("a defect while the identity provider's keys were read; those that were read last stay")
+            if stop.wait(every):
+                return
+
+    def _apply(self) -> None:
+        now, moment, before = self._monotonic(), self._clock(), self._known
+        made = {}
+        for key in self._keys or ():
+            ends = float("inf") if key.expires is None else now + (key.expires - moment).total_seconds()
+            if key.revoked is not None or ends <= now:
+                continue
+            digest = bytes.fromhex(key.sha256)
+            known = _Known(key.id, frozenset(key.scopes), ends, key.rate or 0.0, float(key.burst or 0))
+            same = before.get(digest)
+            if same is not None and (same.rate, same.burst) == (known.rate, known.burst):
+                same.ends, same.scopes = ends, known.scopes
+                known = same
+            made[digest] = known
+        self._known = made
+
+    def _from_file(self) -> Sequence[ApiKey] | None:
+        if self._kept is None:
+            return None
+        try:
+            body = json.loads(self._kept.read_bytes())
+            return [decode(ApiKey, each, body["schema"]) for each in body["keys"]]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, MainstayError) as error:
+            log.warning("the keys kept in %s cannot be read (%s): the ledger alone is believed", self._kept, error)
+            return None
+
+    def _keep(self, keys: Sequence[ApiKey]) -> None:
+        if self._kept is None:
+            return
+        body = {"schema": schema_of(ApiKey), "keys": [encode(key) for key in keys]}
+        try:
+            write_private(self._kept, json.dumps(body).encode())
+        except Unavailable as error:
+            log.warning("%s: after a restart without the ledger nobody could ask", error)
+
+    def _note(self, trouble: str | None) -> None:
+        if trouble != self.trouble and trouble is not None:
+            log.warning("%s", trouble)
+        self.trouble = trouble
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, readable by its owner alone and safe from power loss. Unavailable where it cannot."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+        keep_entries(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise Unavailable(f"cannot be written ({(error.strerror or str(error)).lower()})", str(path)) from error
+
+
+def _spend(known: _Known, now: float) -> None:
+    """Take one token out of a key's bucket, which fills by its rate. Rejected with 429 where there is none."""
+    left = known.tokens + (now - known.at) * known.rate
+    if left > known.burst:
+        left = known.burst
+    known.at = now
+    if left < 1.0:
+        known.tokens = left
+        raise _too_often(known, (1.0 - left) / known.rate)
+    known.tokens = left - 1.0
+
+
+def _unknown(detail: str, error: str = "invalid_token") -> Rejected:
+    said = f'Bearer realm="mainstay", error="{error}"' if error else 'Bearer realm="mainstay"'
+    return Rejected(HTTPStatus.UNAUTHORIZED, detail, headers={"www-authenticate": said})
+
+
+def _forbidden(needed: Scope) -> Rejected:
+    said = f'Bearer realm="mainstay", error="insufficient_scope", scope="{needed}"'
+    detail = f"this key may not do that: it lacks the scope `{needed}`"
+    return Rejected(HTTPStatus.FORBIDDEN, detail, headers={"www-authenticate": said})
+
+
+def _too_often(known: _Known, wait: float) -> Rejected:
+    seconds = max(1, -int(-wait // 1))
+    window = known.burst / known.rate
+    headers: Mapping[str, str] = {
+        "retry-after": str(seconds),
+        "ratelimit-policy": f'"key-per-replica";q={known.burst:.0f};w={max(1, round(window))}',
+        "ratelimit": f'"key-per-replica";r=0;t={seconds}',
+    }
+    granted = f"{known.rate:g} requests a second, {known.burst:.0f} at once"
+    detail = f"this key asks too often: each replica grants it {granted}"
+    return Rejected(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=headers)

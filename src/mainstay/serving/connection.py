@@ -1,0 +1,86 @@
+"""A connection that cannot be held by saying little: uvicorn's own waits for headers for ever, however many they are.
+
+Two sides of one rule: what a connection sends before a request begins is bounded in bytes, here, as it arrives; and in
+seconds, by `Sweep`, which looks at every connection once a second and so costs a request nothing.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mainstay.serving.problems import MEDIA_TYPE, Rejected, as_json, problem
+
+HEAD_BYTES = 65_536
+"""The most bytes of a request's first line and headers."""
+UNREAD_BYTES = 64_000_000
+"""The most bytes of a body that are swallowed after it was answered without being read."""
+HEAD_SECONDS = 10.0
+"""Seconds for a request's first line and headers to arrive, counted from the connection, or from the last answer."""
+
+PHRASES = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. What is not HTTP is answered with a problem document, like everything else."""
+
+    unread = 0
+    seen_after: Any = None
+    seen_at: float | None = None
+    """The request after which, and the time at which, `Sweep` first saw that this connection waits."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self.unread = 0
+            return
+        self.unread += len(data)
+        if self.unread > (UNREAD_BYTES if cycle is not None and cycle.more_body else HEAD_BYTES):
+            self.refuse(Rejected(431, f"the headers are larger than {HEAD_BYTES:,} bytes, the most that is read here"))
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(Rejected(400, "this is not HTTP/1.1 as RFC 9112 has it"))
+
+    def refuse(self, rejected: Rejected) -> None:
+        """Say why, where no answer is half out, and close."""
+        if self.transport.is_closing():
+            return
+        if self.waits:
+            body = as_json(problem(rejected, secrets.token_hex(16)))
+            head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(
+                head % (rejected.status, PHRASES[rejected.status], MEDIA_TYPE.encode(), len(body)) + body
+            )
+        self.transport.close()
+
+
+class Sweep:
+    """Closes the connections that waited longer than `seconds` for the headers of a request to be whole."""
+
+    def __init__(self, seconds: float = HEAD_SECONDS) -> None:
+        self._seconds = seconds
+
+    def look(self, connections: Iterable[Any], now: float) -> None:
+        """Look at every connection once; `now` is monotonic. Each is given up to one look more than its time."""
+        for each in list(connections):
+            if not isinstance(each, Connection) or not each.waits:
+                continue
+            if each.seen_after is not each.cycle or each.seen_at is None:
+                each.seen_after, each.seen_at = each.cycle, now
+            elif now - each.seen_at > self._seconds:
+                each.refuse(Rejected(408, f"no whole request came within {self._seconds:g} seconds"))
+
+    async def follow(self, connections: Iterable[Any], every: float = 1.0) -> None:
+        """Look again and again, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self.look(connections, clock())
+            await asyncio.sleep(every)
