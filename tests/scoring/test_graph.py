@@ -28,5 +28,5 @@ def test_negative_numbers_and_packed_lists_are_read() -> None:
 
 @pytest.mark.parametrize("damaged", [b"\xff", b"\x3a\x7f", b"\x3b", b"\x3a\x02\x0a\x7f"])
 def test_what_is_no_protobuf_is_no_graph(damaged: bytes) -> None:
-    with pytest.raises(ValueError, match="protobuf|field|message"):
+    with pytest.raises(ValueError, match=r"protobuf|field|message"):
         graph_nodes(damaged)

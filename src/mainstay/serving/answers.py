@@ -115,7 +115,8 @@ def said(rejected: Rejected) -> str:
     """A rejection in one line, with every problem it names."""
     if not rejected.errors:
         return rejected.detail
-    return "; ".join(f"`{each.field}` {each.reason}: it must be {each.expected}" for each in rejected.errors)
+    told = ((f"`{each.field}`" if each.field else "the row", each) for each in rejected.errors)
+    return "; ".join(f"{field} {each.reason}: it must be {each.expected}" for field, each in told)
 
 
 def of_answers(made: Sequence[Answer | Rejected], trace_id: str, rules: Mapping[str, Decide]) -> Answered:

@@ -65,7 +65,7 @@ class Batch:
         self.made = Answered(rows, self._id, trace_id, table.entities, np.full(rows, np.nan), *none)
         self._stored: Sequence[str | None] | None = None
         for row, problem in table.broken.items():
-            self.made.rejected[row] = Rejected(422, f"{problem.field}: {problem.reason}", [problem])
+            self.made.rejected[row] = Rejected(422, f"the row {problem.reason}", [problem])
         self._check_names()
         self.groups = self._groups()
         """How rows are assigned, and which; in `made` it is told which are refused. Nothing is scored yet."""

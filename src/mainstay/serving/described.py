@@ -39,6 +39,7 @@ def with_tables(document: Schema, live: Live | None, use_case: str) -> Schema:
         row = request["rows"][0]
         asked[CSV]["example"] = _line([entity, *row["features"]]) + _line([row["entity"], *row["features"].values()])
         given[CSV]["example"] = as_csv(_answered(given["application/json"]["example"]["predictions"], live)).decode()
+    document["components"]["responses"] = _ANYWHERE
     schemas["InferRequest"] = _infer_request(inputs, entity)
     schemas["InferResponse"] = _INFER_RESPONSE
     _give_v2(document, inputs, {"model": use_case, "version": live.split.champion} if live else {}, request)
@@ -98,6 +99,16 @@ def _infer_request(inputs: tuple[Input, ...], entity: str) -> Schema:
     }
 
 
+_ANYWHERE: Schema = {
+    name: {"description": words, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
+    for name, words in (
+        ("NotFound", "404: no route has this path"),
+        ("MethodNotAllowed", "405: the route does not take this method; `Allow` says which it takes"),
+        ("TooManyHeaders", "431: the headers are too large"),
+    )
+}
+"""What is answered to requests that no operation is for."""
+
 _INFER_RESPONSE: Schema = {
     "type": "object",
     "required": ["model_name", "model_version", "id", "outputs"],
@@ -137,6 +148,8 @@ def _give_v2(document: Schema, inputs: tuple[Input, ...], names: dict[str, str],
         if path != "/v2" and not path.startswith("/v2/"):
             continue
         for operation in operations.values():
+            if "requestBody" not in operation:
+                operation["responses"].pop("422", None)  # FastAPI's own, for paths that it takes as they are
             for told in operation["responses"].values():
                 if MEDIA_TYPE in told.get("content", {}):
                     told["content"][MEDIA_TYPE] = {"schema": {"$ref": "#/components/schemas/InferProblem"}}

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from mainstay.serving.problems import Rejected
 
 PATIENCE = 30.0
 """Seconds that a conversion may take."""
+COMMAND = (sys.executable, "-P", "-m", "mainstay.adapters.parquet")
 _PART = 1 << 16
 _HINT = "Parquet needs the extra `serving-batch` (pip install 'mainstay[serving-batch]'): send text/csv or Arrow"
 
@@ -24,15 +26,14 @@ _HINT = "Parquet needs the extra `serving-batch` (pip install 'mainstay[serving-
 class Parquet:
     """Conversions of Parquet, one at a time. Any thread may ask, and waits."""
 
-    def __init__(self, seconds: float = PATIENCE, module: str = "mainstay.adapters.parquet") -> None:
-        self._seconds = seconds
-        self._module = module
+    def __init__(self, seconds: float = PATIENCE, command: Sequence[str] = COMMAND, needs: str = "pyarrow") -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._seconds, self._command, self._needs = seconds, command, needs
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
 
     def check(self) -> None:
         """Rejected with 415 where there is nothing here that reads Parquet."""
-        if importlib.util.find_spec("pyarrow") is None:
+        if importlib.util.find_spec(self._needs) is None:
             raise Rejected(415, _HINT)
 
     def to_arrow(self, body: bytes | bytearray) -> bytes:
@@ -45,7 +46,7 @@ class Parquet:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             process.kill()
             process.communicate()
@@ -62,12 +63,11 @@ class Parquet:
         raise Rejected(status, made.decode())
 
     def _exchange(self, what: bytes, data: bytes) -> tuple[int, bytes]:
-        process = self._process
+        process = self.process
         if process is None or process.poll() is not None:
             self.close()
-            command = [sys.executable, "-P", "-m", self._module]
-            process = self._process = subprocess.Popen(  # noqa: S603  (our own module)
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            process = self.process = subprocess.Popen(  # noqa: S603  (our own module)
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             if process.stdin is not None:
                 os.set_blocking(process.stdin.fileno(), False)
