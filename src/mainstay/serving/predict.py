@@ -122,10 +122,14 @@ class Question:
 
     def row(self, version: str) -> ReadRow:
         """The row as an arm reads it."""
-        if version not in self._read:
+        read = self._read.get(version)
+        if read is None:
             arm = self.live.rows[version]
-            self._read[version] = arm.reader.read(_shortened(self.asked.features, arm))
-        return self._read[version]
+            read = arm.reader.read(self.asked.features)
+            if read.problems:
+                read = arm.reader.read(_shortened(self.asked.features, arm))
+            self._read[version] = read
+        return read
 
     def values(self, version: str) -> list[Value]:
         """What an arm scores. ValueError where its contract, another than the assigned arm's, refuses the row."""

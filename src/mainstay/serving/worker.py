@@ -1,6 +1,7 @@
 """One process that serves: the arms kept fresh on a thread, the routes on an event loop, until it is told to stop."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -197,10 +199,14 @@ def serve_socket(
     known = threading.Event()
     watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
     watch.start()
-    looked.wait(FIRST_LOOK)
-    known.wait(FIRST_LOOK)
+    until = time.monotonic() + FIRST_LOOK
+    for first in (looked, known):
+        first.wait(max(0.0, until - time.monotonic()))
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
+    # What was imported and loaded stays: looking through it for garbage holds requests up for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     try:
         server.run(sockets=[listener])
     finally:
