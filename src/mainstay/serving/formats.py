@@ -15,7 +15,6 @@ from mainstay.serving import metrics
 from mainstay.serving.answering import Answering
 from mainstay.serving.answers import Answered, of_answers
 from mainstay.serving.arms import Live
-from mainstay.serving.arrow import as_arrow, read_arrow
 from mainstay.serving.columnar import answer_table
 from mainstay.serving.csvs import as_csv, read_csv
 from mainstay.serving.guard import BATCH_ROWS, JSON, parse_json
@@ -109,6 +108,8 @@ def _table(body: bytes | bytearray, given: str, live: Live, parquet: Parquet) ->
     if given == CSV:
         rows, columns, broken = read_csv(body)
         return table_of(rows, columns, broken, live)
+    from mainstay.serving.arrow import read_arrow  # 5 MB that a worker without such bodies has no need of
+
     rows, columns = read_arrow(body if given == ARROW else parquet.to_arrow(body))
     return table_of(rows, columns, {}, live)
 
@@ -118,6 +119,8 @@ def _written(answered: Answered, asked: str, parquet: Parquet) -> bytes:
         return as_csv(answered)
     if asked == JSON:
         return _as_json([answered.answer(row) for row in range(answered.rows)], answered.trace_id)
+    from mainstay.serving.arrow import as_arrow
+
     return as_arrow(answered) if asked == ARROW else parquet.from_arrow(as_arrow(answered))
 
 
