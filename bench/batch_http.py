@@ -179,8 +179,8 @@ def report(found: list[Any], rows: dict[str, int], told: dict[str, float], least
         "of its answer, with the server on one core and the log on?",
         "how": f"A LightGBM of 300 trees with 7 leaves ({told['leaves']:,} in all); every row is checked against the "
         "contract and logged before it is answered, for a key that is checked, in the format in which it came. One "
-        "request after the "
-        "other on one connection; medians. Where other work shares the core, the processor's seconds tell what is ours.",
+        "request after the other on one connection; medians. Where other work shares the core, the processor's seconds "
+        "tell what is ours.",
     }
     section |= {"columns": columns, "rows": shown, "found": words, "rates": rates, "least": least, **told}
     record("batch_http", section)
