@@ -230,12 +230,17 @@ def distinct_texts(data: bytes, edges: NDArray[np.int64], present: NDArray[np.bo
         if len(values) == 8 and len(left) > len(starts) // 2:
             words = None
         left = left[~same]
-    places = {value: n for n, value in enumerate(values)}
-    codes[left] = [
-        places.setdefault(data[start:end].decode(), len(places))
-        for start, end in zip(starts[left].tolist(), edges[left + 1].tolist(), strict=True)
-    ]
-    return Distinct(codes, tuple(places))
+    if len(left):
+        places = {value: n for n, value in enumerate(values)}
+        spans = zip(starts[left].tolist(), edges[left + 1].tolist(), strict=True)
+        if data.isascii():  # then a place in the bytes is one in the text
+            text = data.decode()
+            found = [text[start:end] for start, end in spans]
+        else:
+            found = [data[start:end].decode() for start, end in spans]
+        codes[left] = [places.setdefault(each, len(places)) for each in found]
+        values = list(places)
+    return Distinct(codes, tuple(values))
 
 
 def _words(data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.uint64]]:

@@ -24,6 +24,7 @@ from mainstay.serving.answering import CHUNK, Answering, defect, unwritten
 from mainstay.serving.answers import Answered, no_texts, refuse
 from mainstay.serving.arms import Live
 from mainstay.serving.challenge import Attempt
+from mainstay.serving.entities import stored_as_given
 from mainstay.serving.predict import ANY_TEXT, NOT_FINITE, is_text
 from mainstay.serving.problems import Rejected
 from mainstay.serving.recording import Asking
@@ -102,18 +103,22 @@ class Batch:
 
     def _check_names(self) -> None:
         """Refuse the rows whose entity or request id is no name; store the others'."""
+        table, bad = self._table, self.made.rejected
         for name, given, expected in (
-            ("entity", self._table.entities, f"{ANY_TEXT}, or an integer"),
-            ("request_id", self._table.request_ids, ANY_TEXT),
+            ("entity", table.entities, f"{ANY_TEXT}, or an integer"),
+            ("request_id", table.request_ids, ANY_TEXT),
         ):
             if given is None or _plain(given):
                 continue
             wrong = np.array([not (is_text(each) or _integer(each)) for each in given], dtype=np.bool_)
             if wrong.any():
                 refuse(self.made, wrong, Problem(name, "is not a text", expected))
-        entities = self._table.entities
-        if entities is not None:
-            store, bad = self._live.stored, self.made.rejected
+        entities, store = table.entities, self._live.stored
+        if entities is None:
+            return
+        if _plain(entities) and stored_as_given(store, entities):  # type: ignore[arg-type]  # plain ones are texts
+            self._stored = entities  # type: ignore[assignment]
+        else:
             self._stored = [None if each is None or n in bad else store(each) for n, each in enumerate(entities)]
 
     def _groups(self) -> list[tuple[Assignment, Places]]:
