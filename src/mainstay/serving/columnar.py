@@ -30,6 +30,7 @@ from mainstay.serving.problems import Rejected
 from mainstay.serving.recording import Asking
 from mainstay.serving.rows import ArmRows
 from mainstay.serving.table import Table
+from mainstay.serving.tracing import Timeline
 
 BLOCK = 8192
 """Rows scored at a time: what a batch takes up does not grow with its tensor."""
@@ -44,24 +45,36 @@ class ScoredTable:
     probability: NDArray[np.float64]
 
 
-def answer_table(answering: Answering, live: Live, table: Table, trace_id: str, started: float) -> Answered:
+def answer_table(
+    answering: Answering, live: Live, table: Table, trace_id: str, started: float, timeline: Timeline | None = None
+) -> Answered:
     """The answer to each row of a table, or why it gets none; for a thread that may wait.
 
     Rejected with 503, as a whole, where the log cannot take it.
     """
-    return Batch(answering, live, table, trace_id, started).answered()
+    return Batch(answering, live, table, trace_id, started, timeline).answered()
 
 
 class Batch:
     """A table being answered."""
 
-    def __init__(self, answering: Answering, live: Live, table: Table, trace_id: str, started: float) -> None:
+    def __init__(
+        self,
+        answering: Answering,
+        live: Live,
+        table: Table,
+        trace_id: str,
+        started: float,
+        timeline: Timeline | None = None,
+    ) -> None:
         now = answering.clock()
         rows = table.rows
         self._answering, self._live, self._table, self._now = answering, live, table, now
         self._id = answering.ids.prediction(now)
-        self._asking = Asking(micros(now), started, trace_id, live.split.number)
+        self._asking = Asking(micros(now), started, trace_id, live.split.number, timeline)
         self._read: dict[str, TableRead] = {}
+        if timeline is not None:
+            timeline.prediction_id = self._id
         none = no_texts(rows), no_texts(rows), no_texts(rows)
         self.made = Answered(rows, self._id, trace_id, table.entities, np.full(rows, np.nan), *none)
         self._stored: Sequence[str | None] | None = None
@@ -74,6 +87,7 @@ class Batch:
     def answered(self) -> Answered:
         """Have all rows scored and written down."""
         made = self.made
+        self._asking.step("features")
         for group in self.groups:
             try:
                 self._score(*group)
@@ -172,10 +186,12 @@ class Batch:
             incumbent = live.rows[live.incumbent]
             score = self._scores(incumbent, places)
             attempts.append(challenge.scored(incumbent.version, score, lambda _: True))
+        self._asking.step("score")
         last = attempts[-1]
         for attempt in attempts:
             answered = attempt is last and attempt.ending is Ending.OK
             self._write(Role.ANSWERED if answered else Role.ATTEMPTED, attempt, assignment, places)
+        self._asking.step("log")
         made = self.made
         if last.made is None:
             made.rejected |= dict.fromkeys(places.tolist(), defect(last))

@@ -1,6 +1,7 @@
 """What every request passes before its route: may this key do that, and is the answer to be had in a form it takes."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Send
@@ -40,7 +41,8 @@ def needed(path: str) -> Scope | None:
 class Door:
     """ASGI middleware: nothing is read of a request, and no route is reached, before `access` lets it in.
 
-    Leaves the id of the key that asks in the request's state, as `key`.
+    Leaves in the request's state the id of the key that asks, as `key`, and as `charge` what a route calls with the
+    number of rows once it knows it: it raises Rejected as `Access.charge`.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -53,6 +55,7 @@ class Door:
             try:
                 if not free(path) and "key" not in state:  # the hot route may have asked: a rate is spent once
                     state["key"] = self._access.check(scope["headers"], needed(path))
+                state["charge"] = partial(self._access.charge, state.get("key", ""))
                 check_accept(scope["headers"], path)
             except Rejected as rejected:
                 await problem_response(rejected, state.get("trace_id", ""), path)(scope, receive, send)

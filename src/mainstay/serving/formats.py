@@ -4,7 +4,7 @@ JSON, CSV and Arrow are read and written here; Parquet by a process of its own (
 and back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from mainstay.serving.guard import BATCH_ROWS, JSON, parse_json
 from mainstay.serving.parquet import Parquet
 from mainstay.serving.predict import Answer
 from mainstay.serving.problems import Rejected, as_json, problem
-from mainstay.serving.rejections import A_SECOND
 from mainstay.serving.table import Table, table_of
+from mainstay.serving.tracing import Timeline
 
 CSV, ARROW, PARQUET = "text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 TABLES = (CSV, ARROW, PARQUET)
@@ -68,18 +68,23 @@ def _weight(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Batched:
-    """A batch as it came: its body, the formats of it and of the answer, its trace and when it began."""
+    """A batch as it came: its body, the formats of it and of the answer, its trace and when it began.
+
+    `charge` takes its rows off the rate of the key that asks, or raises Rejected.
+    """
 
     body: bytes | bytearray
     given: str
     asked: str
     trace_id: str
     started: float
+    charge: Callable[[int], None]
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The body that answers a batch, the version that answered it (as it is counted), and some of what was refused."""
+    """The body that answers a batch, the version that answered it (as it is counted), and the refused rows."""
 
     body: bytes
     version: str
@@ -90,14 +95,23 @@ def answer_batch(answering: Answering, live: Live, what: Batched, parquet: Parqu
     """Answer a batch; for a thread that may wait. Rejected as `answer_table`, and as the readers of the formats."""
     if PARQUET in (what.given, what.asked):
         parquet.check()
+    if what.timeline is not None:
+        what.timeline.skip()
     if what.given != JSON:
         table = _table(what.body, what.given, live, parquet)
-        answered = answer_table(answering, live, table, what.trace_id, what.started)
-        refused = [answered.rejected[row] for row in sorted(answered.rejected)[:A_SECOND]]
+        what.charge(table.rows)
+        if what.timeline is not None:
+            what.timeline.step("validate")
+        answered = answer_table(answering, live, table, what.trace_id, what.started, what.timeline)
+        refused = [answered.rejected[row] for row in sorted(answered.rejected)]
         return Made(_written(answered, what.asked, parquet), count(answered), refused)
-    made = answering.batch(live, _rows(parse_json(what.body)), what.trace_id, what.started)
+    rows = _rows(parse_json(what.body))
+    what.charge(len(rows))
+    if what.timeline is not None:
+        what.timeline.step("validate")
+    made = answering.batch(live, rows, what.trace_id, what.started, what.timeline)
     version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
-    refused = [each for each in made if isinstance(each, Rejected)][:A_SECOND]
+    refused = [each for each in made if isinstance(each, Rejected)]
     if what.asked == JSON:
         return Made(_as_json(made, what.trace_id), version, refused)
     rules = {version: arm.bundle.decide for version, arm in live.arms.items()}

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
@@ -42,7 +42,7 @@ def batch_room() -> Room:
     return Room(most=32_000_000, seconds=20, together=128_000_000)
 
 
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
 
 def check_access(open_: bool, asked: bool, tls: bool, host: str, say: Callable[[str], None]) -> None:
@@ -167,11 +167,19 @@ def shown(name: str) -> str:
     return ascii(name if len(name) <= 64 else name[:64] + "…")
 
 
-def trace_of(request_headers: Sequence[str]) -> str:
-    """The trace id (32 hex digits) of W3C Trace Context, given every `traceparent` of a request; else a fresh one."""
+class Context(NamedTuple):
+    """A trace: its id (32 hex digits), and of the span that asks its id and whether it is recorded, where one asks."""
+
+    trace_id: str
+    parent: str | None = None
+    sampled: bool | None = None
+
+
+def context_of(request_headers: Sequence[str]) -> Context:
+    """W3C Trace Context, given every `traceparent` of a request; a fresh trace where there is none that is sound."""
     if len(request_headers) == 1:
         found = _TRACEPARENT.fullmatch(request_headers[0].strip())
-        sound = found and found[1] != "ff" and (found[1] != "00" or not found[4])
+        sound = found and found[1] != "ff" and (found[1] != "00" or not found[5])
         if found and sound and found[2].strip("0") and found[3].strip("0"):
-            return found[2]
-    return secrets.token_hex(16)
+            return Context(found[2], found[3], bool(int(found[4], 16) & 1))
+    return Context(secrets.token_hex(16))

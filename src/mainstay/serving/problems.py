@@ -31,16 +31,25 @@ KINDS: Mapping[int, tuple[str, str]] = {
 
 
 class Rejected(Exception):
-    """A request that gets no answer, only a problem document with this status."""
+    """A request that gets no answer, only a problem document with this status.
+
+    `version` is the version whose defect it is, where it is one's.
+    """
 
     def __init__(
-        self, status: int, detail: str, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        errors: Sequence[Problem] = (),
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.version = version
 
 
 def problem(rejected: Rejected, trace_id: str, instance: str | None = None) -> dict[str, Any]:

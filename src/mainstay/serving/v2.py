@@ -24,8 +24,8 @@ from mainstay.serving.answering import Answering, live_of
 from mainstay.serving.answers import Answered
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.columnar import Batch
-from mainstay.serving.formats import count
-from mainstay.serving.guard import BATCH_ROWS, Room, parse_json, read_body
+from mainstay.serving.formats import Batched, count
+from mainstay.serving.guard import BATCH_ROWS, JSON, Room, parse_json, read_body
 from mainstay.serving.problems import Rejected, as_json
 from mainstay.serving.schemas import problems
 from mainstay.serving.table import Table, table_of
@@ -61,8 +61,10 @@ def add_v2(app: FastAPI, arms: Arms, name: str, answering: Answering, bodies: Ro
         state = request.state
         async with read_body(request, bodies) as body, batches:
             live = _known(arms, name, model, version)
-            asked = (live, body, version, state.trace_id, state.started)
-            made, answered_by = await asyncio.to_thread(_inferred, answering, name, *asked)
+            what = Batched(
+                body, JSON, JSON, state.trace_id, state.started, state.charge, getattr(state, "timeline", None)
+            )
+            made, answered_by = await asyncio.to_thread(_inferred, answering, name, live, what, version)
             await answering.committed()
         state.version = answered_by
         return Response(made, media_type="application/json")
@@ -183,12 +185,13 @@ def datatype(given: Input) -> str:
     return {"category": "BYTES", "integer": "INT64", "number": "FP64"}[given.type]
 
 
-def _inferred(
-    answering: Answering, name: str, live: Live, body: bytearray, version: str | None, trace_id: str, started: float
-) -> tuple[bytes, str]:
-    given = parse_json(body)
+def _inferred(answering: Answering, name: str, live: Live, what: Batched, version: str | None) -> tuple[bytes, str]:
+    given = parse_json(what.body)
     table, wanted = read_infer(given, live)
-    batch = Batch(answering, live, table, trace_id, started)
+    what.charge(table.rows)
+    if what.timeline is not None:
+        what.timeline.step("validate")
+    batch = Batch(answering, live, table, what.trace_id, what.started, what.timeline)
     if batch.made.rejected:
         raise _refusal(batch.made.rejected)
     if version is not None and any(assignment.version != version for assignment, _ in batch.groups):

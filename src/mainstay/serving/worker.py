@@ -22,6 +22,7 @@ import uvicorn
 from mainstay.digests import new_id
 from mainstay.ledger.feedback import note
 from mainstay.ledger.kinds import API_KEYS, SPLITS
+from mainstay.ledger.progress import read_progress
 from mainstay.ledger.replicas import report, sign_off
 from mainstay.nouns import ApiKey
 from mainstay.observed import Replica
@@ -39,8 +40,11 @@ from mainstay.serving.feedback import Feedback
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
+from mainstay.serving.logs import say_on_stderr
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
+from mainstay.serving.tracing import traces_from
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -106,7 +110,9 @@ def access_of(opened: Platform, use_case: str, open_: bool) -> Access:
 
     settings = opened.settings
     tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
-    return Access(read, settings.home / "access" / f"{use_case}.json", settings.clock, tokens, open_)
+    kept = settings.home / "access" / f"{use_case}.json"
+    rate = (settings.oidc_rate, settings.oidc_burst) if settings.oidc_rate else None
+    return Access(read, kept, settings.clock, tokens, open_, token_rate=rate)
 
 
 class Server(uvicorn.Server):
@@ -168,7 +174,7 @@ def serve_socket(
     `ready` is called once, when requests are taken. Where `parent` is a stream, its end stops the server as a signal
     would: a worker does not outlive whoever started it.
     """
-    say_on_stderr()
+    say_on_stderr(settings.logs)
     opened = platform(settings)
     arms = arms_of(opened, use_case)
     access = access_of(opened, use_case, open_)
@@ -176,9 +182,11 @@ def serve_socket(
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, use_case, written)
-    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally)
+    traces = traces_from(settings, use_case)
+    shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
     config = uvicorn.Config(
-        Hot(app, arms, answering, access, tally),
+        Hot(app, arms, answering, access, tally, traces),
         loop="uvloop",
         http=Connection,
         ssl_certfile=settings.tls_cert or None,
@@ -216,6 +224,8 @@ def serve_socket(
         answering.listeners.close(LEAVE)
         arms.sign_off()
         written.close()
+        if traces is not None:
+            traces.close()
         opened.ledger.close()
     if hanging():
         logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
@@ -227,24 +237,6 @@ def serve_socket(
 def _end_with(parent: Any, server: Server) -> None:
     parent.read()
     server.handle_exit(signal.SIGTERM, None)
-
-
-class OneLine(logging.Formatter):
-    """A record on one line, its traceback included: a line of a log is a record to whatever collects it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
-
-
-def say_on_stderr() -> None:
-    """Send what this package and uvicorn log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
-    for name, level in (("mainstay", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
