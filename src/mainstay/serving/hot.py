@@ -64,7 +64,7 @@ class Hot:
         headers = dict(scope["headers"])
         live = self._arms.live
         state = scope["state"] = {**scope.get("state", {}), "started": started}
-        if live is None or not _plain(headers, len(scope["headers"])):
+        if live is None or scope["query_string"] or not _plain(headers, len(scope["headers"])):
             await self._app(scope, receive, send)
             return
         try:
