@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -72,8 +73,16 @@ class Measured:
     late: float
 
 
-def echo(port: int) -> Server:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+def echo() -> Server:
     """The limit: what the HTTP server itself can do."""
+    port = free_port()
     folder = str(Path(__file__).parent / "peers")
     options = [
         "--loop",
@@ -91,8 +100,9 @@ def echo(port: int) -> Server:
     )
 
 
-def mainstay(home: Path, port: int, key: str) -> Server:
+def mainstay(home: Path, key: str) -> Server:
     """What is live in a home, served as anybody serves it, with everything on."""
+    port = free_port()
     command = [sys.executable, "-m", "mainstay.cli.main", "serve", "--port", str(port)]
     return Server(command, port, {"MAINSTAY_HOME": str(home)}, key)
 

@@ -38,11 +38,11 @@ def main() -> int:
 
 def servers(folder: Path) -> dict[str, Server]:
     """Every server that is measured, by name."""
-    made = {ECHO: echo(8730)}
+    made = {ECHO: echo()}
     recipes = {MAINSTAY: "[lightgbm]", ENSEMBLE: "[logistic, random_forest, lightgbm, ensemble]"}
-    for port, (name, recipe) in enumerate(recipes.items(), 8731):
-        home = folder / str(port)
-        made[name] = mainstay(home, port, released(home, recipe).key)
+    for name, recipe in recipes.items():
+        home = folder / name.lower().replace(", ", "-").replace(" ", "-")
+        made[name] = mainstay(home, released(home, recipe).key)
     return made
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from environments import NotInstalled, installed, versions
 from pipeline import FEATURES, NEAR, pipeline_of
 from report import record, table
-from servers import CONNECTIONS, Measured, Running, Server, asked, echo, load, mainstay, needs, running
+from servers import CONNECTIONS, Measured, Running, Server, asked, echo, free_port, load, mainstay, needs, running
 from work import ROW, released
 
 ECHO, MAINSTAY = "bare echo", "Mainstay"
@@ -87,7 +87,7 @@ def _mlflow(place: Place) -> list[str]:
 
 
 def _settings_for_mlserver(place: Place) -> None:
-    served = {"http_port": place.port, "grpc_port": place.port + 100, "metrics_port": place.port + 200}
+    served = {"http_port": place.port, "grpc_port": free_port(), "metrics_port": free_port()}
     settings = {**served, "host": "127.0.0.1", "parallel_workers": 0, "logging_settings": None, "debug": False}
     model = {
         "name": "churn",
@@ -197,17 +197,17 @@ def main() -> int:
 def compare(folder: Path, names: Sequence[str], pairs: int, seconds: int) -> int:
     version = released(folder / "home", "[lightgbm]")
     customers = pipeline_of(version, folder / "model.joblib")
-    bare, ours = echo(8740), mainstay(folder / "home", 8741, version.key)
+    bare, ours = echo(), mainstay(folder / "home", version.key)
     found: dict[str, Found] = {}
     skipped: dict[str, str] = {}
     with running(bare) as limit:
         with running(ours) as started:
             expected = [_probability(asked(ours, _features(row))) for row in (ROW, *customers)]
             found[MAINSTAY] = measured(ours, started, bare, pairs, seconds)
-        for port, name in enumerate(names, 8742):
+        for name in names:
             try:
                 found[PEERS[name].title] = peer_found(
-                    name, port, folder, (ROW, *customers), expected, lambda a, b: measured(a, b, bare, pairs, seconds)
+                    name, folder, (ROW, *customers), expected, lambda a, b: measured(a, b, bare, pairs, seconds)
                 )
             except (NotInstalled, RuntimeError) as error:
                 skipped[PEERS[name].title] = str(error)
@@ -219,7 +219,6 @@ def compare(folder: Path, names: Sequence[str], pairs: int, seconds: int) -> int
 
 def peer_found(
     name: str,
-    port: int,
     folder: Path,
     customers: Sequence[Row],
     expected: Sequence[float],
@@ -232,9 +231,9 @@ def peer_found(
     peer, bin_ = PEERS[name], installed(name)
     own = folder / name
     own.mkdir()
-    place = Place(bin_, own, Path(__file__).parent / "peers" / name, folder / "model.joblib", port)
+    place = Place(bin_, own, Path(__file__).parent / "peers" / name, folder / "model.joblib", free_port())
     peer.prepare(place)
-    server = Server(peer.command(place), port, place.environment(), body=peer.body(ROW), path=peer.path)
+    server = Server(peer.command(place), place.port, place.environment(), body=peer.body(ROW), path=peer.path)
     with running(server) as started:
         for row, probability in zip(customers, expected, strict=True):
             answer = asked(server, peer.body(row))

@@ -123,7 +123,7 @@ def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None
     feedback = Feedback(written, pytest.fail, lambda told, at: pytest.fail("asked"), clock)
     routes = create_app(arms, "tiny", Answering(written, clock), access, feedback=feedback).openapi()["paths"]
     text = (REFERENCE / "http.md").read_text()
-    told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
+    told = set(re.findall(r"^\| `(GET|POST) (/[\w/{}]*)`", text, re.MULTILINE))
     assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}
     assert {int(status) for status in re.findall(r"^\| (\d{3}) \|", text, re.MULTILINE)} == KINDS.keys()
 

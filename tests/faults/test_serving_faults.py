@@ -32,9 +32,11 @@ pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes ar
 def eventually(so: Callable[[], bool], seconds: float = 10) -> bool:
     """Whether it comes to be so."""
     until = time.monotonic() + seconds
-    while not so() and time.monotonic() < until:
+    while time.monotonic() < until:
+        if so():
+            return True
         time.sleep(0.05)
-    return so()
+    return False
 
 
 def metric(address: str, name: str) -> float:

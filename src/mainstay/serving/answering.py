@@ -17,7 +17,7 @@ from mainstay.scoring.reading import columns_of
 from mainstay.scoring.rowwise import ScoredRow
 from mainstay.scoring.scorer import Scored
 from mainstay.serving import challenge
-from mainstay.serving.arms import Live
+from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import Attempt, Lanes
 from mainstay.serving.ids import Ids
 from mainstay.serving.listening import Listeners
@@ -197,6 +197,14 @@ class Answering:
         self.log.append(
             "prediction", arm.features, arm.contract, single_record(asking, question, role, attempt, elapsed)
         )
+
+
+def live_of(arms: Arms) -> Live:
+    """What is live. Rejected with 503 where nothing is."""
+    if arms.live is None:
+        reason = arms.health().reason
+        raise Rejected(503, f"no version is ready to answer: {reason}", headers={"retry-after": "1"})
+    return arms.live
 
 
 def finite(made: ScoredRow) -> bool:

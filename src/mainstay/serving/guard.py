@@ -5,7 +5,7 @@ import ipaddress
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from mainstay.errors import Refused
 from mainstay.serving.problems import Rejected
 
 BATCH_ROWS = 10_000
+JSON = "application/json"
 
 
 @dataclass(slots=True)
@@ -69,13 +70,13 @@ def _loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def read_body(request: Request, room: Room) -> AsyncIterator[bytearray]:
-    """The bytes of a JSON body; they take up room until the context is left.
+async def read_body(request: Request, room: Room, kinds: Collection[str] = ()) -> AsyncIterator[bytearray]:
+    """The bytes of a JSON body, or of one of these media types; they take up room until the context is left.
 
     Rejected with 415 or 413 before more than is allowed was read, with 408 where it takes too long, and with 503 where
     there is no room for it now.
     """
-    _check_headers(request)
+    check_media_type(request, kinds)
     too_large = Rejected(413, f"the body is larger than {room.most:,} bytes, the most that is read here")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > room.most:
@@ -100,16 +101,24 @@ async def read_body(request: Request, room: Room) -> AsyncIterator[bytearray]:
         room.held -= len(body)
 
 
-def _check_headers(request: Request) -> None:
+def check_media_type(request: Request, kinds: Collection[str] = ()) -> str:
+    """The media type of a request's body: `application/json` for any kind of JSON, or one of `kinds`.
+
+    Rejected with 415 where it is another, or where it is compressed or in another encoding than UTF-8.
+    """
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise Rejected(415, "the body must be declared as JSON, with `Content-Type: application/json`")
+    if kind.startswith("application/") and kind.endswith("+json"):
+        kind = JSON
+    if kind != JSON and kind not in kinds:
+        others = f"; or as {', '.join(kinds)}" if kinds else ""
+        raise Rejected(415, f"the body must be declared as JSON, with `Content-Type: application/json`{others}")
     charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters)
     if charset and charset[1] not in ("utf-8", "utf8", "us-ascii"):
-        raise Rejected(415, "JSON is read as UTF-8 only")
+        raise Rejected(415, f"{'JSON' if kind == JSON else 'text'} is read as UTF-8 only")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Rejected(415, "the body must not be compressed")
+    return kind
 
 
 def parse_json(data: bytes | bytearray) -> Any:

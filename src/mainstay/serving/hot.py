@@ -64,7 +64,7 @@ class Hot:
         headers = dict(scope["headers"])
         live = self._arms.live
         state = scope["state"] = {**scope.get("state", {}), "started": started}
-        if live is None or not _plain(headers, len(scope["headers"])):
+        if live is None or scope["query_string"] or not _plain(headers, len(scope["headers"])):
             await self._app(scope, receive, send)
             return
         try:
@@ -82,8 +82,13 @@ class Hot:
         else:
             await self._app(scope, _Rest(receive, lambda: _resumed(waiting, pending)), send)
             return
-        timeline = self._begin(headers, state, started)
-        trace_id = state["trace_id"]
+        timeline = back = None
+        given = headers.get(b"traceparent")
+        if given is None and self._traces is None:
+            trace_id = state["trace_id"] = self._answering.ids.trace()
+        else:
+            timeline, back = self._begin(given, state, started)
+            trace_id = state["trace_id"]
         body = message.get("body", b"")
         found = None if message.get("more_body") else self._answer(live, body, trace_id, started, timeline)
         if found is None:
@@ -99,17 +104,10 @@ class Hot:
             return
         if timeline is not None:
             timeline.step("log")
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    (b"content-length", b"%d" % len(answer)),
-                    (b"content-type", b"application/json"),
-                    *state.get("back", ()),
-                ],
-            }
-        )
+        told = [(b"content-length", b"%d" % len(answer)), (b"content-type", b"application/json")]
+        if back is not None:
+            told.append((b"traceparent", back))
+        await send({"type": "http.response.start", "status": 200, "headers": told})
         await send({"type": "http.response.body", "body": answer})
         made = attempt.made
         self._tally.answered(attempt.version, made.decision, made.probability, time.perf_counter() - started)
@@ -118,19 +116,15 @@ class Hot:
         if timeline is not None and self._traces is not None:
             self._traces.end(timeline, "POST", ROUTE, 200, attempt.version)
 
-    def _begin(self, headers: Mapping[bytes, bytes], state: dict[str, Any], started: float) -> Timeline | None:
-        """Choose the request's trace, and whether it is sampled; `back` are the headers that its answer gets more."""
-        given = headers.get(b"traceparent")
-        if given is None and self._traces is None:
-            state["trace_id"] = self._answering.ids.trace()
-            return None
+    def _begin(
+        self, given: bytes | None, state: dict[str, Any], started: float
+    ) -> tuple[Timeline | None, bytes | None]:
+        """Choose the request's trace, and whether it is sampled; and its answer's `traceparent`, if any."""
         context = Context(self._answering.ids.trace()) if given is None else context_of([given.decode("latin-1")])
         timeline = None if self._traces is None else self._traces.begin(context, started)
-        state["trace_id"], state["timeline"] = context.trace_id, timeline
         back = traceparent(context, timeline)
-        if back is not None:
-            state["traceparent"], state["back"] = back, ((b"traceparent", back),)
-        return timeline
+        state["trace_id"], state["timeline"], state["traceparent"] = context.trace_id, timeline, back
+        return timeline, back
 
     def _answer(self, live: Live, body: bytes, trace_id: str, started: float, timeline: Timeline | None) -> Any:
         """The answer, once it is in the log, and what it was made of; None where this is for the application."""

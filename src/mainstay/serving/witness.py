@@ -70,7 +70,7 @@ class Witness:
             if status:
                 raise  # half an answer is out: only closing the connection says that it is not whole
             rejected = Rejected(500, "the server failed; its log tells more under this trace id")
-            await problem_response(rejected, trace_id)(scope, receive, noted)
+            await problem_response(rejected, trace_id, scope["path"])(scope, receive, noted)
         finally:
             route, version = _route(scope), state.get("version", metrics.NONE)
             count(route, status, version, time.perf_counter() - started, problem)
