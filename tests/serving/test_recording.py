@@ -92,7 +92,9 @@ def test_a_feature_that_the_request_does_not_hold_is_missing_and_one_that_is_nul
     for features in (row, row | {"spent": None}):
         assert client.post("/predict", json={"features": features}).status_code == 200
     client.post("/predict_batch", json={"rows": [{"features": row}, {"features": row | {"spent": 1.0}}]})
-    assert [each.origins for each in written.observed()] == [{"spent": Origin.MISSING}, {}] * 2
+    client.post("/predict_batch", content="age,plan\n40,basic\n", headers={"content-type": "text/csv"})
+    client.post("/predict_batch", content="age,plan,spent\n40,basic,\n", headers={"content-type": "text/csv"})
+    assert [each.origins for each in written.observed()] == [{"spent": Origin.MISSING}, {}] * 3
 
 
 def test_the_tensor_of_one_answer_in_256_is_kept(

@@ -250,6 +250,7 @@ class Batch:
             None if stored is None else [stored[row] for row in places.tolist()],
             _taken(read.columns, places),
             _flags(read, places),
+            {name: "missing" for name in arm.features if name not in table.columns},
         )
         self._answering.log.append("batch", arm.features, arm.contract, record)
 
@@ -288,8 +289,12 @@ def table_record(
     entities: list[str | None] | None,
     columns: CodedColumns,
     flags: dict[int, list[str]],
+    origins: dict[str, str],
 ) -> tuple[Any, ...]:
-    """One arm's record of rows that were assigned alike, as `recording.batch_record`, of packed arrays."""
+    """One arm's record of rows that were assigned alike, as `recording.batch_record`, of packed arrays.
+
+    `origins` are those of every row: a table lacks a column for all of them.
+    """
     count = len(places)
     made = attempt.made if attempt.ending is Ending.OK else None
     rule = arm.scorer.bundle.decide
@@ -322,6 +327,7 @@ def table_record(
         probability.astype("<f8").tobytes(),
         ([other, rule.positive], decided.tobytes()),
         flags,
+        dict.fromkeys(range(count), origins) if origins else None,
     )
 
 
