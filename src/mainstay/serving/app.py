@@ -79,7 +79,7 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
-        with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
+        with_security(made, schemas.problems(401, 403, 406, 429, 500, 503), access)
         return schemas.with_live(made, arms.live, answering.clock())
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -96,7 +96,7 @@ def _weight(parameters: list[str]) -> float:
 def with_security(document: dict[str, Any], problems: Mapping[int | str, dict[str, Any]], access: Access) -> None:
     """Have an OpenAPI document tell which scope each route needs, and the problems that a request without it gets.
 
-    `problems` are the responses of 401, 403, 406, 429 and 503.
+    `problems` are the responses of 401, 403, 406, 429, 500 and 503.
     """
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     words = "An API key, or a token of the identity provider where one is set up. The scopes of a route are its roles."
