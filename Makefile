@@ -48,16 +48,18 @@ faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
 alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
 	@$(BIN)/pytest tests/alarms
 
-bench: $(READY) ## side by side: single predictions with a bare echo, batches with scikit-learn; writes bench/RESULTS.md
-	@$(BIN)/python bench/serving.py
-	@$(BIN)/python bench/batch.py
+bench: $(READY) ## speed beside a bare echo, five peers and scikit-learn; writes bench/RESULTS.md, holds bench/promises.py
+	@ended=0; for each in serving side_by_side batch; do $(BIN)/python bench/$$each.py || ended=1; done; exit $$ended
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra training --extra gx --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --group dev \
+		--extra training --extra gx --extra observations --extra oidc --extra otlp --extra postgres --extra s3 --extra serving-batch --group dev \
 		pyproject.toml -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra s3 pyproject.toml -o requirements/serving.txt
+	@for each in bench/peers/*/requirements.in; do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+			$$each -o $${each%.in}.txt; done
 
 clean: ## remove what the other targets built
-	@rm -rf .venv .mainstay .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv bench/.peers .mainstay .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

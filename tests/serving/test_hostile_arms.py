@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from mainstay.adapters.signing import Signer
-from mainstay.adapters.stream import Spool
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
-from mainstay.logged import decode_header, observed
-from mainstay.nouns import Arm, Split
-from mainstay.observed import Ending, Prediction, Role
+from mainstay.ledger.observations import Observations
+from mainstay.ledger.shipping import ship
+from mainstay.nouns import Arm, Split, Window
+from mainstay.observed import Ending, Role
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.scorer import Scorer
 from mainstay.settings import Settings
@@ -135,17 +136,15 @@ def counted(client: httpx.Client, metric: str) -> float:
 
 
 def logged(home: Path) -> Counter[tuple[Role, str, Ending]]:
-    """How many predictions are in the log, by role, version and outcome."""
-    spool = Spool(home / "segments")
-    runs = [spool.read("tiny", name) for name in spool.sealed("tiny")]
-    return Counter(
-        (each.role, each.version, each.outcome)
-        for run in runs
-        if run.header is not None
-        for payload in run.payloads
-        for each in observed(decode_header(run.header), payload)
-        if isinstance(each, Prediction)
-    )
+    """How many predictions were written down, by role, version and outcome, once the rest of them is shipped."""
+    opened = platform(Settings(home=home))
+    with opened.ledger:
+        now = opened.settings.clock()
+        ship(opened.stream(), opened.ledger, opened.blobs, "tiny", now)
+        observations = Observations(opened.ledger, opened.blobs, "tiny", home / "cache")
+        rows = observations.predictions(Window(now - timedelta(hours=1), now + timedelta(hours=1)))
+    named = zip(*(rows[name].to_pylist() for name in ("role", "version", "outcome")), strict=True)
+    return Counter((Role(role), version, Ending(outcome)) for role, version, outcome in named)
 
 
 @pytest.mark.parametrize(("how", "outcome"), [*zip(HOSTILE, ("raised", "not_finite", "late", "late"), strict=True)])

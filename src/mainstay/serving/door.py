@@ -22,8 +22,8 @@ NEEDED: Mapping[str, Scope] = {
 }
 """The scope that each route needs; those below /health need no key, and any other path needs one that is known."""
 
-TEXT = frozenset({"/metrics"})
-"""Routes that answer with text."""
+OTHER = frozenset({"/metrics", "/predict_batch"})
+"""Routes that answer with something else than JSON too, and say for themselves what they have."""
 
 
 def free(path: str) -> bool:
@@ -58,7 +58,7 @@ class Door:
                 state["charge"] = partial(self._access.charge, state.get("key", ""))
                 check_accept(scope["headers"], path)
             except Rejected as rejected:
-                await problem_response(rejected, state.get("trace_id", ""))(scope, receive, send)
+                await problem_response(rejected, state.get("trace_id", ""), path)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -66,7 +66,7 @@ class Door:
 def check_accept(headers: Iterable[tuple[bytes, bytes]], path: str = "/predict") -> None:
     """Rejected with 406 where the `Accept` of a request rules out what its route answers with (RFC 9110, 12.5.1)."""
     given = [value for name, value in headers if name == b"accept"]
-    if not given or given[0] in (b"*/*", b"application/json") or path in TEXT or free(path):
+    if not given or given[0] in (b"*/*", b"application/json") or path in OTHER or free(path):
         return  # what scrapes and probes say they take is not to be trusted, and they take what they get
     weights: dict[str, float] = {}
     for each in b",".join(given).decode("latin-1").lower().split(","):

@@ -20,7 +20,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
 from mainstay.serving.arms import Health
 from mainstay.serving.guard import check_access
+from mainstay.serving.logs import saying
 from mainstay.serving.shipper import shipping
+from mainstay.serving.tracing import check_tracing
 from mainstay.serving.worker import DRAIN, Work, access_of, serve_socket
 from mainstay.settings import Settings
 from mainstay.wiring import platform
@@ -40,6 +42,8 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     Misconfigured for a host, port or certificate that cannot be; Unavailable where the port is taken, or where workers
     die before they are ready.
     """
+    say = saying(settings.logs, say)
+    check_tracing(settings)
     tls = check_tls(settings)
     check_access(open_, _anybody(settings, use_case, open_), tls, host, say)
     listener = listen(host, port)

@@ -39,6 +39,23 @@ class Answer(Shape):
     trace_id: str = Field(description="of the `traceparent` header where there was one")
 
 
+class ReasonCode(Shape):
+    """What one feature changes."""
+
+    feature: str
+    value: float | str | None = Field(description="as it was scored")
+    reference: float | str | None = Field(description="the median, or the most frequent category, of the training rows")
+    change: float = Field(description="the probability with the reference value minus the row's own")
+
+
+class Reasoned(Answer):
+    """One prediction, with reasons where they were asked for."""
+
+    reasons: list[ReasonCode] | None = Field(
+        None, description="where `reasons` was asked for: the largest changes first; null if the model failed at them"
+    )
+
+
 class Wrong(Shape):
     """One thing that is wrong with a request, never with the value that was sent."""
 
@@ -105,6 +122,7 @@ def with_live(document: Schema, live: Live | None, now: datetime) -> Schema:
         if not isinstance(made, Rejected):
             _give_example(document, "/predict", request, made)
             _give_example(document, "/predict_batch", {"rows": [request]}, {"predictions": [made]})
+            document["paths"]["/explain"]["post"]["requestBody"]["content"]["application/json"]["example"] = request
     identifier = {"type": ["string", "null"], "minLength": 1, "maxLength": LONGEST, "pattern": PRINTED}
     schemas["PredictRequest"] = {
         "type": "object",

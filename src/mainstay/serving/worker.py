@@ -1,6 +1,7 @@
 """One process that serves: the arms kept fresh on a thread, the routes on an event loop, until it is told to stop."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ import uvicorn
 from mainstay.digests import new_id
 from mainstay.ledger.feedback import note
 from mainstay.ledger.kinds import API_KEYS, SPLITS
+from mainstay.ledger.progress import read_progress
 from mainstay.ledger.replicas import report, sign_off
 from mainstay.nouns import ApiKey
 from mainstay.observed import Replica
@@ -37,8 +40,11 @@ from mainstay.serving.feedback import Feedback
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept, Standing, since
 from mainstay.serving.log import Log
+from mainstay.serving.logs import say_on_stderr
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
+from mainstay.serving.tracing import traces_from
 from mainstay.settings import Settings
 from mainstay.usecase import Serving
 from mainstay.wiring import Platform, platform
@@ -168,7 +174,7 @@ def serve_socket(
     `ready` is called once, when requests are taken. Where `parent` is a stream, its end stops the server as a signal
     would: a worker does not outlive whoever started it.
     """
-    say_on_stderr()
+    say_on_stderr(settings.logs)
     opened = platform(settings)
     arms = arms_of(opened, use_case)
     access = access_of(opened, use_case, open_)
@@ -176,9 +182,11 @@ def serve_socket(
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, use_case, written)
-    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally)
+    traces = traces_from(settings, use_case)
+    shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
     config = uvicorn.Config(
-        Hot(app, arms, answering, access, tally),
+        Hot(app, arms, answering, access, tally, traces),
         loop="uvloop",
         http=Connection,
         ssl_certfile=settings.tls_cert or None,
@@ -199,10 +207,14 @@ def serve_socket(
     known = threading.Event()
     watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
     watch.start()
-    looked.wait(FIRST_LOOK)
-    known.wait(FIRST_LOOK)
+    until = time.monotonic() + FIRST_LOOK
+    for first in (looked, known):
+        first.wait(max(0.0, until - time.monotonic()))
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
+    # What was imported and loaded stays: looking through it for garbage holds requests up for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     try:
         server.run(sockets=[listener])
     finally:
@@ -212,6 +224,8 @@ def serve_socket(
         answering.listeners.close(LEAVE)
         arms.sign_off()
         written.close()
+        if traces is not None:
+            traces.close()
         opened.ledger.close()
     if hanging():
         logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
@@ -223,24 +237,6 @@ def serve_socket(
 def _end_with(parent: Any, server: Server) -> None:
     parent.read()
     server.handle_exit(signal.SIGTERM, None)
-
-
-class OneLine(logging.Formatter):
-    """A record on one line, its traceback included: a line of a log is a record to whatever collects it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
-
-
-def say_on_stderr() -> None:
-    """Send what this package and uvicorn log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
-    for name, level in (("mainstay", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
