@@ -1,6 +1,7 @@
 """What every request passes before its route: may this key do that, and is the answer to be had in a form it takes."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -108,4 +109,4 @@ def with_security(document: dict[str, Any], problems: Mapping[int | str, dict[st
         for operation in operations.values():
             operation["security"] = [{"key": [scope] if scope else []}, *([{}] if access.open else [])]
             for status, told in problems.items():
-                operation["responses"].setdefault(str(status), told)
+                operation["responses"].setdefault(str(status), deepcopy(told))
