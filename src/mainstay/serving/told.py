@@ -65,7 +65,9 @@ def read_feedback(given: Any, live: Live, horizon: timedelta, now: datetime) -> 
         raise Rejected(422, f"{problems[0].field}: {problems[0].reason}", problems[:SHOWN])
     for name in ("labels", "actions"):
         if len(given.get(name, [])) > ITEMS:
-            raise Rejected(413, f"there are {len(given[name]):,} {name}; at most {ITEMS:,} are taken: send several")
+            wrong = Problem(name, "is too long", f"at most {ITEMS:,} items")
+            detail = f"there are {len(given[name]):,} {name}; at most {ITEMS:,} are taken: send several"
+            raise Rejected(413, detail, [wrong])
     reader = _Reader(live, horizon, now, source or "feedback")
     for place, each in enumerate(given.get("labels", [])):
         reader.item(f"labels.{place}", each, LABEL_FIELDS, reader.label)
