@@ -82,6 +82,8 @@ class Access:
         self._subjects: dict[str, Bucket] = {}
         self._buckets: dict[str, Bucket] = {}
         self._keys: Sequence[ApiKey] | None = None
+        self._filed: Sequence[ApiKey] | None = None  # what the file holds
+        self._unkept: str | None = None
 
     @property
     def anybody(self) -> bool:
@@ -177,7 +179,7 @@ class Access:
         if self.open:
             return
         if self._keys is None:
-            self._keys = self._from_file()
+            self._keys = self._filed = self._from_file()
             self._apply()
         try:
             keys = list(self._read())
@@ -185,9 +187,9 @@ class Access:
             self._note(f"the keys cannot be read, those known before are believed: {error}")
         else:
             self._note(None)
-            if keys != self._keys:
+            self._keys = keys
+            if keys != self._filed:
                 self._keep(keys)
-                self._keys = keys
         self._apply()
 
     def refresh_tokens(self) -> None:
@@ -238,8 +240,12 @@ class Access:
         body = {"schema": schema_of(ApiKey), "keys": [encode(key) for key in keys]}
         try:
             write_private(self._kept, json.dumps(body).encode())
-        except Unavailable as error:
-            log.warning("%s: after a restart without the ledger nobody could ask", error)
+        except Unavailable as error:  # tried again at the next look; what the file may still hold was revoked meanwhile
+            if str(error) != self._unkept:
+                log.warning("%s: a restart without the ledger would believe the keys of before", error)
+            self._unkept = str(error)
+        else:
+            self._filed, self._unkept = keys, None
 
     def _note(self, trouble: str | None) -> None:
         if trouble != self.trouble and trouble is not None:

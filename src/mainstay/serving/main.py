@@ -48,14 +48,21 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     check_access(open_, _anybody(settings, use_case, open_), tls, host, say)
     listener = listen(host, port)
     address = _address(listener, tls)
-    with listener, shipping(settings, use_case, say):
+    # Its imports would take the processor from the workers', so it starts once they take requests.
+    ready = threading.Event()
+
+    def announce(health: Health) -> None:
+        _announce(address, use_case, health)
+        ready.set()
+
+    with listener, shipping(settings, use_case, say, ready):
         if workers == 1:
-            serve_socket(settings, use_case, listener, lambda health: _announce(address, use_case, health), open_)
+            serve_socket(settings, use_case, listener, announce, open_)
         else:
             platform(settings)  # settings that can never work are told here, once, and not by every worker
             directory = _metrics_directory(settings, address)
             try:
-                _Workers(settings, use_case, listener, open_, directory, say).run(workers, address)
+                _Workers(settings, use_case, listener, open_, directory, say).run(workers, address, announce)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -153,7 +160,7 @@ class _Workers:
     running: "list[subprocess.Popen[str]]" = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, count: int, address: str) -> None:
+    def run(self, count: int, address: str, announce: Callable[[Health], None]) -> None:
         """Start them, replace those that die, and stop them all on SIGTERM or SIGINT."""
         before = {each: signal.signal(each, lambda *_: self.stop.set()) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -163,7 +170,7 @@ class _Workers:
                 raise Unavailable("a worker ended before it was ready; its reason is above", address)
             if all(told):
                 found = json.loads(told[0])
-                _announce(address, self.use_case, Health("ok", found["version"], None, found["reason"]))
+                announce(Health("ok", found["version"], None, found["reason"]))
             while not self.stop.wait(LOOK):
                 self._replace()
         finally:
