@@ -59,10 +59,10 @@ Served = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture
-def guarded(home: Path, served: Served, give_key: Callable[..., None]) -> Iterator[str]:
+def guarded(strict_home: Path, served: Served, give_key: Callable[..., None]) -> Iterator[str]:
     """The address of a server on which one key may do everything. It must not answer 500 meanwhile."""
-    give_key(home, SECRET, scopes=("predict", "feedback", "read", "operate"))
-    with served(home) as address:
+    give_key(strict_home, SECRET, scopes=("predict", "feedback", "read", "operate"))
+    with served(strict_home) as address:
         yield address
         counted = httpx.get(f"{address}/metrics", headers={"authorization": f"Bearer {SECRET}"}).text
         assert 'status="200"' in counted
@@ -77,7 +77,7 @@ def test_what_is_told_of_the_server_is_so(guarded: str, tmp_path: Path) -> None:
 def test_what_is_told_of_the_server_is_so_of_thousands_of_requests(
     guarded: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    known, unknown = generated(guarded, SECRET, tmp_path, int(os.environ.get("N","1000"))), generated(guarded, None, tmp_path, 100)
+    known, unknown = generated(guarded, SECRET, tmp_path, 1000), generated(guarded, None, tmp_path, 100)
     with capfd.disabled():
         sys.stdout.write(f"\n{known:,} requests generated with a key, {unknown:,} without\n")
     assert known + unknown >= 5000
