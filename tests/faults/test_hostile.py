@@ -30,7 +30,7 @@ from mainstay.errors import Refused
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import API_KEYS, SPLITS
 from mainstay.nouns import ApiKey, Arm, Holdout, Split
-from mainstay.registry.live import store_configuration
+from mainstay.registry.configured import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.serving.main import serve

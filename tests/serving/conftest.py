@@ -24,7 +24,7 @@ from mainstay.ledger.kinds import SPLITS
 from mainstay.logged import encoded, observed
 from mainstay.nouns import Arm, Holdout, Split
 from mainstay.observed import SegmentHeader
-from mainstay.registry.live import store_configuration
+from mainstay.registry.configured import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.serving.access import Access

@@ -11,8 +11,8 @@ from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case,
 from mainstay.digests import new_id
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.ledger.kinds import SPLITS
-from mainstay.registry.live import configuration
-from mainstay.registry.shelf import load
+from mainstay.registry.configured import configuration
+from mainstay.registry.loading import load
 from mainstay.scoring.scorer import Scorer
 from mainstay.serving.arms import Live
 from mainstay.serving.entities import entity_of_all, storing
