@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from mainstay.adapters.blobs import Blobs, blobs_from
 from mainstay.adapters.signing import pseudonym_key, public_keys
 from mainstay.adapters.stream import Stream, stream_from
-from mainstay.errors import Misconfigured, Unavailable
-from mainstay.settings import Settings
+from mainstay.settings import Settings, make_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,3 @@ def stores(settings: Settings) -> Stores:
     """The stores these settings describe. Raises as `make_home`."""
     make_home(settings)
     return Stores(settings, blobs_from(settings.blobs_url))
-
-
-def make_home(settings: Settings) -> None:
-    """Have the home be there. Misconfigured where it cannot be a directory, Unavailable where it cannot be made."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise Misconfigured("a file is in the way; MAINSTAY_HOME names a directory", str(settings.home)) from error
-    except OSError as error:
-        words = (error.strerror or str(error)).lower()
-        raise Unavailable(f"the home cannot be made ({words})", str(settings.home)) from error

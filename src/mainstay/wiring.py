@@ -7,8 +7,8 @@ from mainstay.adapters.blobs import blobs_from
 from mainstay.adapters.signing import PSEUDONYM, Signer, make_key, make_pseudonym_key, signer_from
 from mainstay.errors import Refused
 from mainstay.ledger.facts import Ledger
-from mainstay.settings import Settings
-from mainstay.stores import Stores, make_home
+from mainstay.settings import Settings, make_home
+from mainstay.stores import Stores
 
 SIGNING = "signing"
 

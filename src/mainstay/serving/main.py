@@ -24,8 +24,7 @@ from mainstay.serving.exposure import check_access
 from mainstay.serving.kept_keys import read_keys
 from mainstay.serving.shipper import shipping
 from mainstay.serving.work import DRAIN, Part, Work
-from mainstay.settings import Settings
-from mainstay.stores import make_home
+from mainstay.settings import Settings, make_home
 
 if TYPE_CHECKING:
     from mainstay.serving.supervisor import Supervisor
