@@ -33,7 +33,7 @@ demo: $(READY) ## the whole spine: 20,000 simulated customers to a served, signe
 	@$(BIN)/python -m mainstay.cli.demo
 
 test: $(READY) ## every test that needs no server, with branch coverage
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term tests --ignore=tests/alarms
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term -m "not long" tests --ignore=tests/alarms
 
 check: $(READY) ## ruff, mypy, import contracts, docs tests
 	@$(BIN)/ruff check .
@@ -48,9 +48,8 @@ faults: $(READY) ## kill -9, full disk, dead database, torn and tampered files
 alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.md
 	@$(BIN)/pytest tests/alarms
 
-bench: $(READY) ## side by side: single predictions with a bare echo, batches with scikit-learn; writes bench/RESULTS.md
-	@$(BIN)/python bench/serving.py
-	@$(BIN)/python bench/batch.py
+bench: $(READY) ## speed beside a bare echo, five peers and scikit-learn; writes bench/RESULTS.md, holds bench/promises.py
+	@ended=0; for each in serving side_by_side batch; do $(BIN)/python bench/$$each.py || ended=1; done; exit $$ended
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
@@ -58,6 +57,9 @@ lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 		pyproject.toml -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra s3 pyproject.toml -o requirements/serving.txt
+	@for each in bench/peers/*/requirements.in; do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+			$$each -o $${each%.in}.txt; done
 
 clean: ## remove what the other targets built
-	@rm -rf .venv .mainstay .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv bench/.peers .mainstay .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

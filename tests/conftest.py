@@ -37,6 +37,8 @@ from mainstay.usecase import UseCase
 from mainstay.usecase_file import loads
 from mainstay.verdicts import Limit, Verdict, check
 
+pytest_plugins = ["served"]
+
 TINY = """
 schema: 1
 name: tiny

@@ -30,6 +30,13 @@ class Settings(BaseSettings):
     oidc_jwks: str = Field("", description="https address of an identity provider's keys; none: no bearer tokens")
     oidc_issuer: str = Field("", description="the issuer whose tokens are believed")
     oidc_audience: str = Field("", description="the audience that a token must name")
+    oidc_rate: float = Field(0.0, ge=0, le=1e9, description="requests a second of a tokens' subject; 0: any number")
+    oidc_burst: int = Field(100, ge=1, le=1_000_000_000, description="requests at once of a tokens' subject")
+    otlp_endpoint: str = Field("", description="URL of an OpenTelemetry collector (OTLP/HTTP) that takes traces")
+    otlp_share: float = Field(
+        0.01, ge=0, le=1, description="the share of requests that are traced, of those whose caller did not choose"
+    )
+    logs: Literal["text", "json"] = Field("text", description="how servers log to stderr, one record a line")
     now: Instant | None = Field(None, description="a simulated clock: the time it always is, for replays and tests")
 
     @property

@@ -33,10 +33,10 @@ def test_a_long_verdict_shows_what_did_not_pass_and_counts_the_rest(capsys: pyte
     assert "Verdict on cd_000000000000: FAIL" in out
     assert "`[age]` is not a number" in out
     assert "INCONCLUSIVE (advisory)" in out
-    assert "1 other checks" in out
+    assert "1 other check" in out
     assert "enough" not in out
     verdict_table(Verdict("shop", checks[:1]), passed=False)
-    assert "1 checks" in capsys.readouterr().out
+    assert "1 check " in capsys.readouterr().out
 
 
 def test_scores_that_only_one_side_has_are_not_known_on_the_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,14 @@ def test_times_are_timestamps(values: Any) -> None:
     assert proposed(values).type == "timestamp"
 
 
+def test_a_date_is_no_telephone_number() -> None:
+    for form in ("{d:02d}/{m:02d}/2024", "2024-{m:02d}-{d:02d}"):
+        made = proposed([form.format(d=1 + n % 28, m=1 + n % 12) for n in range(ROWS)])
+        assert (made.type, made.personal) == ("timestamp", None)
+    born = propose(table(date_of_birth=[f"{1 + n % 28:02d}/{1 + n % 12:02d}/1980" for n in range(ROWS)]), "y")
+    assert born["date_of_birth"].personal == "drop"
+
+
 def test_what_differs_in_every_row_is_an_identifier() -> None:
     assert proposed([f"c{n}" for n in range(ROWS)]).type == "identifier"
     assert proposed([str(1000 + n) for n in range(ROWS)]).type == "identifier"

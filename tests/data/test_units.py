@@ -44,6 +44,15 @@ def test_growth_and_another_draw_are_never_another_unit(shape: str) -> None:
             assert unit_factor(before, now) is None
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 1 / 3])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_few_rows_that_have_grown_threefold_are_hardly_ever_another_unit(shape: str, times: float) -> None:
+    random, draw = np.random.default_rng(11), SHAPES[shape]
+    for rows in (30, 60, 100):
+        found = [unit_factor(draw(random, rows), draw(random, rows) * times) for _ in range(40)]
+        assert sum(factor is not None for factor in found) <= 2  # of 40
+
+
 @pytest.mark.parametrize("factor", [12, 1 / 12, 100, 1 / 100, 1000, 60])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_another_unit_is_always_seen_from_300_rows_on(shape: str, factor: float) -> None:

@@ -18,6 +18,7 @@ from mainstay.serving.feedback import Feedback
 from mainstay.serving.log import Log
 from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.settings import Settings
 from mainstay.usecase import Column, Label, Monitors, Profit, Serving, UseCase
 from mainstay.usecase_gates import Fairness, Gates, Leakage
@@ -107,9 +108,9 @@ def test_the_targets_of_make_are_listed_by_help() -> None:
 
 
 def test_every_metric_is_in_the_reference_and_no_other() -> None:
-    exported = {name for metric in METRICS for family in metric.describe() for name in [family.name]}
-    counters = {family.name for metric in METRICS for family in metric.describe() if family.type == "counter"}
-    named = {f"{name}_total" if name in counters else name for name in exported}
+    shipped = ShipperProgress(lambda: pytest.fail("asked"), Settings().clock)
+    families = [family for metric in (*METRICS, shipped) for family in metric.describe()]
+    named = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     text = (REFERENCE / "metrics.md").read_text()
     assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == named
 
@@ -122,7 +123,7 @@ def test_every_route_and_every_status_is_in_the_reference_and_no_other() -> None
     feedback = Feedback(written, pytest.fail, lambda told, at: pytest.fail("asked"), clock)
     routes = create_app(arms, "tiny", Answering(written, clock), access, feedback=feedback).openapi()["paths"]
     text = (REFERENCE / "http.md").read_text()
-    told = set(re.findall(r"^\| `(GET|POST) (/[\w/]*)`", text, re.MULTILINE))
+    told = set(re.findall(r"^\| `(GET|POST) (/[\w/{}]*)`", text, re.MULTILINE))
     assert told == {(method.upper(), path) for path, methods in routes.items() for method in methods}
     assert {int(status) for status in re.findall(r"^\| (\d{3}) \|", text, re.MULTILINE)} == KINDS.keys()
 

@@ -4,17 +4,12 @@ import json
 import os
 import random
 import select
-import shutil
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,112 +19,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mainstay.adapters.blobs import Blobs
-from mainstay.adapters.signing import Signer
 from mainstay.errors import Refused
-from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import API_KEYS, SPLITS
-from mainstay.nouns import ApiKey, Arm, Holdout, Split
-from mainstay.registry.configured import store_configuration
-from mainstay.registry.manifest import MANIFEST, SIGNATURE, Manifest, document
-from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.serving.main import serve
 from mainstay.settings import Settings
-from mainstay.usecase_file import loads
-from mainstay.wiring import platform
 
-START = """
-import sys
-from pathlib import Path
-from mainstay.serving import main
-from mainstay.settings import Settings
-settings = Settings(home=Path(sys.argv[1]), tls_cert=sys.argv[4], tls_key=sys.argv[5])
-main.serve(settings, "tiny", "127.0.0.1", 0, int(sys.argv[2]), sys.argv[3] == "open", lambda words: None)
-"""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BODY = b'{"features": {"age": 40, "spent": 120.5, "plan": "basic"}}'
 ASK = {"content-type": "application/json"}
 
 
-YAML = """
-schema: 1
-name: tiny
-source: tiny.csv
-label: {column: left, positive: "Yes"}
-contract:
-  columns:
-    age: {type: integer}
-    left: {type: category, values: ["No", "Yes"]}
-serving: {unseen_category: refuse}
-"""
-
-
-@pytest.fixture
-def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bundle) -> Path:
-    """The home of a real platform: 1.0.0 signed, on the shelf and live."""
-    opened = platform(Settings(home=tmp_path / "home"))
-    shutil.copytree(tiny_keys, opened.settings.keys)
-    shelve("1.0.0", tiny_bundle, opened.blobs, tiny_signer)
-    strict = loads(YAML)
-    split = Split(1, "tiny", (Arm("1.0.0", 1.0),), store_configuration(strict, opened.blobs))
-    with opened.ledger:
-        opened.ledger.write("tiny", Entry(SPLITS, "tiny", split), at=NOW, actor="user:ada", reason="the first")
-    return opened.settings.home
-
-
-def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer) -> None:
-    """Put a signed version on the shelf."""
-    files = to_files(bundle)
-    manifest = Manifest(
-        "tiny",
-        version,
-        candidate_id(files),
-        stored(files),
-        bundle.decide.classes,
-        bundle.encoder.inputs,
-        "tiny_v1",
-        "ds_0",
-        Holdout("tiny", 0.2),
-        "run",
-        "recipe",
-        {"version": "0.1.0"},
-        {},
-        None,
-        1,
-        signer.key_id,
-        NOW,
-    )
-    data = document(manifest)
-    for name, content in {**files, MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
-        blobs.put(f"versions/tiny/{version}/{name}", content)
-
-
-@contextmanager
-def running(home: Path, workers: int = 1, open_: bool = False, tls: tuple[str, str] = ("", "")) -> Iterator[str]:
-    """The address of a server, which must end well and never have met a defect."""
-    command = [sys.executable, "-c", START, str(home), str(workers), "open" if open_ else "", *tls]
-    with (home / "server.log").open("w") as errors:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-    assert server.stdout is not None
-    try:
-        line = server.stdout.readline()
-        assert line, (home / "server.log").read_text()
-        yield line.split()[0]
-        assert server.poll() is None
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=30)
-    assert server.returncode == 0
-    assert "Traceback" not in (home / "server.log").read_text()
-    assert "a defect" not in (home / "server.log").read_text()
-
-
-def write(home: Path, secret: str, after: int = 0, **given: Any) -> None:
-    """The next fact about the key of that secret."""
-    fields = {"scopes": ("predict",), "created": NOW, **given}
-    key = ApiKey(f"key_{secret}", secret, sha256(secret.encode()).hexdigest(), **fields)
-    with platform(Settings(home=home)).ledger as ledger:
-        ledger.write("tiny", Entry(API_KEYS, key.id, key, after), at=NOW, actor="user:ada", reason="a test")
+Served = Callable[..., AbstractContextManager[str]]
 
 
 def ask(address: str, secret: str, path: str = "/predict", **options: Any) -> httpx.Response:
@@ -139,11 +38,13 @@ def ask(address: str, secret: str, path: str = "/predict", **options: Any) -> ht
     return httpx.get(address + path, headers=headers, **options)
 
 
-def test_a_revoked_key_is_refused_by_every_worker_within_three_seconds(home: Path) -> None:
-    write(home, "shop")
-    write(home, "watch", scopes=("read",))
-    write(home, "slow", rate=0.001, burst=1)
-    with running(home, workers=2) as address:
+def test_a_revoked_key_is_refused_by_every_worker_within_three_seconds(
+    home: Path, served: Served, give_key: Callable[..., None]
+) -> None:
+    give_key(home, "shop")
+    give_key(home, "watch", scopes=("read",))
+    give_key(home, "slow", rate=0.001, burst=1)
+    with served(home, workers=2) as address:
         assert {ask(address, "shop").status_code for _ in range(20)} == {200}
         assert ask(address, "shop", "/metrics").status_code == 403
         assert ask(address, "watch", "/metrics").status_code == 200
@@ -157,7 +58,7 @@ def test_a_revoked_key_is_refused_by_every_worker_within_three_seconds(home: Pat
         assert 1 <= [each.status_code for each in slow].count(200) <= 2
         assert slow[-1].status_code == 429
         assert "each replica" in slow[-1].json()["detail"]
-        write(home, "shop", after=1, revoked=NOW)
+        give_key(home, "shop", after=1, revoked=NOW)
         began = time.monotonic()
         while ask(address, "shop").status_code == 200 and time.monotonic() - began < 3:
             time.sleep(0.05)
@@ -165,10 +66,10 @@ def test_a_revoked_key_is_refused_by_every_worker_within_three_seconds(home: Pat
         assert {ask(address, "shop").status_code for _ in range(40)} == {401}
 
 
-def test_a_dead_ledger_locks_nobody_out(home: Path) -> None:
-    write(home, "shop")
+def test_a_dead_ledger_locks_nobody_out(home: Path, served: Served, give_key: Callable[..., None]) -> None:
+    give_key(home, "shop")
     ledger = home / "ledger.db"
-    with running(home) as address:
+    with served(home) as address:
         assert ask(address, "shop").status_code == 200
         for each in home.glob("ledger.db*"):
             each.rename(each.with_name(f"gone-{each.name}"))
@@ -176,21 +77,24 @@ def test_a_dead_ledger_locks_nobody_out(home: Path) -> None:
         time.sleep(2.5)
         assert ask(address, "shop").status_code == 200
         assert ask(address, "other").status_code == 401
-    # A restart without it: the key is known; what answers is not the door's to keep.
-    with running(home) as address:
-        assert ask(address, "shop").status_code in (200, 503)
-        assert "no version is ready" in ask(address, "shop").text or ask(address, "shop").status_code == 200
+    # A restart without it: the keys and the split are kept in the home, and what answers is on the shelf.
+    with served(home) as address:
+        answer = ask(address, "shop")
+        assert (answer.status_code, answer.json()["version"]) == (200, "1.0.0")
+        assert httpx.get(f"{address}/health").json()["status"] == "degraded"
         assert ask(address, "other").status_code == 401
 
 
-def test_a_server_on_which_every_key_has_ended_does_not_start(home: Path) -> None:
-    write(home, "old", expires=NOW + timedelta(seconds=1))
+def test_a_server_on_which_every_key_has_ended_does_not_start(home: Path, give_key: Callable[..., None]) -> None:
+    give_key(home, "old", expires=NOW + timedelta(seconds=1))
     with pytest.raises(Refused, match="there are no API keys"):
         serve(Settings(home=home, now=NOW + timedelta(days=1)), "tiny", "127.0.0.1", 0, 1, False, print)
 
 
-def test_answers_come_over_tls_alone_where_there_is_a_certificate(home: Path, tmp_path: Path) -> None:
-    write(home, "shop")
+def test_answers_come_over_tls_alone_where_there_is_a_certificate(
+    home: Path, tmp_path: Path, served: Served, give_key: Callable[..., None]
+) -> None:
+    give_key(home, "shop")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
@@ -200,7 +104,7 @@ def test_answers_come_over_tls_alone_where_there_is_a_certificate(home: Path, tm
     cert.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(key.private_bytes(*form))
-    with running(home, tls=(str(cert), str(private))) as address:
+    with served(home, tls=(str(cert), str(private))) as address:
         assert address.startswith("https://127.0.0.1:")
         trusting = ssl.create_default_context(cafile=str(cert))
         secure = address.replace("127.0.0.1", "localhost")
@@ -260,9 +164,9 @@ BODIES = {
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_whatever_bytes_come_nothing_falls(home: Path) -> None:
+def test_whatever_bytes_come_nothing_falls(home: Path, served: Served) -> None:
     noise = random.Random(7)
-    with running(home, open_=True) as address:
+    with served(home, open_=True) as address:
         for name, data in HOSTILE.items():
             with connect(address) as connection:
                 with suppress(BrokenPipeError, ConnectionResetError):
@@ -295,8 +199,8 @@ def test_whatever_bytes_come_nothing_falls(home: Path) -> None:
         assert 'status="500"' not in httpx.get(f"{address}/metrics").text
 
 
-def test_who_says_little_or_says_no_end_is_cut_off(home: Path) -> None:
-    with running(home, open_=True) as address:
+def test_who_says_little_or_says_no_end_is_cut_off(home: Path, served: Served) -> None:
+    with served(home, open_=True) as address:
         pid = int(Path("/proc/self/task", str(os.getpid()), "children").read_text().split()[-1])
         before = resident(pid)
         with connect(address) as endless:

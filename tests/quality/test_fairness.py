@@ -127,6 +127,14 @@ def test_rows_without_a_value_are_a_group_of_their_own() -> None:
     assert "lowest (missing) (0.2), highest a (0.5); to pass: " in made.reason
 
 
+def test_what_a_gap_lacks_is_counted_among_what_it_compares() -> None:
+    frame, probability = frame_of({"a": (150, 300), "b": (140, 300)})
+    made = next(
+        each for each in fairness_checks(frame, probability, 0.5, Fairness()) if each.name == "true_positive_gap"
+    )
+    assert f"to pass: about {made.rows_needed:,} positives in the holdout, or " in made.reason
+
+
 def test_a_rate_needs_enough_rows_of_its_own_class() -> None:
     frame, probability = frame_of({"a": (300, 600), "b": (300, 600)}, positive=False)
     labels = frame.labels.copy()

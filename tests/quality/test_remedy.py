@@ -28,6 +28,11 @@ def test_beyond_the_limit_more_rows_are_no_hope() -> None:
     assert remedy(made) == "a better candidate, or `gates.floors.accuracy` with at_least 0.158"
 
 
+def test_rows_are_no_way_to_a_faster_answer() -> None:
+    straddling = Estimate(2804, 229, 8406, 300)
+    assert remedy(check("latency", straddling, Limit(at_most=5000))).startswith("a faster candidate or machine, or ")
+
+
 def test_as_good_as_on_the_limit_no_number_of_rows_is_promised() -> None:
     assert remedy(check("skill", FOUND, Limit(at_least=0.2415))).startswith("more rows, or a better candidate, or ")
 
@@ -64,9 +69,16 @@ def test_what_could_not_be_measured_says_what_is_lacking() -> None:
 def test_one_limit_for_many_lets_the_least_of_them_pass() -> None:
     lower = replace(FOUND, value=0.3, low=0.05)
     made = [check("slice", each, Limit(at_least=0.5)) for each in (FOUND, lower)]
-    assert limit_for(made, "slices.roc_auc") == "`gates.slices.roc_auc` with at_least 0.05"
+    assert limit_for(made, "floors.recall") == "`gates.floors.recall` with at_least 0.05"
     made.append(check("slice", replace(FOUND, low=-math.inf), Limit(at_least=0.5)))
-    assert limit_for(made, "slices.roc_auc") is None
+    assert limit_for(made, "floors.recall") is None
+
+
+def test_a_limit_that_a_guess_would_meet_is_not_proposed() -> None:
+    for name, low in (("roc_auc", 0.0436), ("skill", -3.28)):
+        made = check(name, Estimate(0.55, low, 0.98, 327), Limit(at_least=0.6))
+        assert limit_for([made], f"slices.{name}") is None
+        assert remedy(made) == "a better candidate"
 
 
 def test_the_list_has_what_blocks_and_nothing_else() -> None:

@@ -63,5 +63,8 @@ def test_held_out_rows_that_lack_are_told_in_rows_of_the_source() -> None:
     made = check("skill", found, Limit(at_least=0.1))
     assert made.rows_needed == 676
     assert told_in_all(made, 1500).reason.endswith("that is about 3,380 rows in all, with those to train on")
-    for settled in (check("skill", found, Limit(at_least=0.01)), check("size", exact(5.0, 1), Limit(at_most=1))):
+    lost = told_in_all(check("skill", found, Limit(at_least=0.3)), 1500)
+    assert lost.reason.endswith("about 3,375 rows in all, with those to train on, would tell that it fails")
+    timed = check("latency", found, Limit(at_most=0.3))
+    for settled in (check("skill", found, Limit(at_least=0.01)), timed, check("size", exact(5.0, 1), Limit(at_most=1))):
         assert told_in_all(settled, 1500) == settled

@@ -1,55 +1,31 @@
-"""A shelf with two signed versions of the tiny use case, and clients of an app over arms that tests hold."""
+"""Clients of an app over arms that tests hold."""
 
 import asyncio
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from served import manifest_of
 
-from mainstay.adapters.blobs import Blobs
-from mainstay.adapters.signing import Signer
 from mainstay.errors import MainstayError, NotFound, Unavailable
-from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import SPLITS
 from mainstay.logged import encoded, observed
-from mainstay.nouns import Arm, Holdout, Split
+from mainstay.nouns import Arm, Split
 from mainstay.observed import SegmentHeader
-from mainstay.registry.configured import store_configuration
-from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
-from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
+from mainstay.registry.manifest import Entity, Manifest
+from mainstay.scoring.bundle import Bundle
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.kept import Kept, Standing
-from mainstay.settings import Settings
 from mainstay.usecase import Serving
-from mainstay.usecase_file import loads
-from mainstay.wiring import platform
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
-YAML = """
-schema: 1
-name: tiny
-source: tiny.csv
-label: {column: left, positive: "Yes"}
-contract:
-  columns:
-    age: {type: integer}
-    left: {type: category, values: ["No", "Yes"]}
-serving: {unseen_category: refuse}
-"""
 
 
 @dataclass
@@ -199,91 +175,3 @@ def client(arms: Arms, answering: Answering) -> Iterator[Client]:
 def row() -> dict[str, Any]:
     """Features of a customer."""
     return {"age": 40, "spent": 120.5, "plan": "basic"}
-
-
-@pytest.fixture
-def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bundle, tiny_other_bundle: Bundle) -> Path:
-    """The home of a real platform: 1.0.0 and 1.1.0 signed and on the shelf, 1.0.0 live, unseen categories refused."""
-    opened = platform(Settings(home=tmp_path / "home"))
-    shutil.copytree(tiny_keys, opened.settings.keys)
-    shelve("1.0.0", tiny_bundle, opened.blobs, tiny_signer)
-    shelve("1.1.0", tiny_other_bundle, opened.blobs, tiny_signer)
-    strict = loads(YAML)
-    split = Split(1, "tiny", (Arm("1.0.0", 1.0),), store_configuration(strict, opened.blobs))
-    with opened.ledger:
-        opened.ledger.write("tiny", Entry(SPLITS, "tiny", split), at=NOW, actor="user:ada", reason="the first")
-    return opened.settings.home
-
-
-def shelve(version: str, bundle: Bundle, blobs: Blobs, signer: Signer, entity: Entity | None = None) -> None:
-    """Put a signed version on the shelf."""
-    data = document(manifest_of(version, bundle, signer.key_id, entity))
-    for name, content in {**to_files(bundle), MANIFEST: data, SIGNATURE: signer.sign(data)}.items():
-        blobs.put(f"versions/tiny/{version}/{name}", content)
-
-
-@pytest.fixture(name="shelve")
-def _shelve() -> Callable[..., None]:
-    """Puts a signed version on the shelf."""
-    return shelve
-
-
-START = """
-import sys
-from pathlib import Path
-from mainstay.serving.main import serve
-from mainstay.settings import Settings
-
-settings = Settings(home=Path(sys.argv[1]), ledger=sys.argv[3])
-serve(settings, "tiny", "127.0.0.1", 0, int(sys.argv[2]), True, lambda words: print(words, file=sys.stderr))
-"""
-
-
-@pytest.fixture
-def running() -> Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]:
-    """Runs the real server in a process of its own: the process, and the line that begins with its address.
-
-    It is ended with SIGTERM, and must then end well.
-    """
-
-    @contextmanager
-    def run(home: Path, workers: int = 1, ledger: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
-        command = [sys.executable, "-c", START, str(home), str(workers), ledger]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert server.stdout is not None
-        try:
-            line = server.stdout.readline()
-            if not line:
-                pytest.fail(server.communicate()[1])
-            yield server, line
-        finally:
-            server.send_signal(signal.SIGTERM)
-            _, errors = server.communicate(timeout=15)
-        assert server.returncode == 0, errors
-
-    return run
-
-
-def manifest_of(version: str, bundle: Bundle, key_id: str, entity: Entity | None = None) -> Manifest:
-    """The manifest of a version, about nobody where no entity is named."""
-    files = to_files(bundle)
-    return Manifest(
-        "tiny",
-        version,
-        candidate_id(files),
-        stored(files),
-        bundle.decide.classes,
-        bundle.encoder.inputs,
-        "tiny_v1",
-        "ds_0",
-        Holdout("tiny", 0.2),
-        "run",
-        "recipe",
-        {"version": "0.1.0"},
-        {},
-        None,
-        1,
-        key_id,
-        NOW,
-        entity,
-    )

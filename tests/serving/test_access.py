@@ -169,7 +169,7 @@ def test_a_rate_is_granted_by_each_replica_and_fills_again() -> None:
     assert [status(one, bearer("a")) for _ in range(4)] == [200, 200, 200, 429]
     assert status(other, bearer("a")) == 200
     assert {status(one, bearer("b")) for _ in range(20)} == {200}
-    with pytest.raises(Rejected, match="each replica grants it 2 requests a second, 3 at once") as refused:
+    with pytest.raises(Rejected, match="grants it 2 requests a second, 3 at once, and each row") as refused:
         one.check(bearer("a"), "predict")
     assert refused.value.headers["retry-after"] == "1"
     assert refused.value.headers["ratelimit-policy"] == '"key-per-replica";q=3;w=2'

@@ -146,7 +146,11 @@ def test_what_was_answered_is_counted_by_the_version_that_answered(
     assert sum(made) == 40
     assert all(made)
     assert more('mainstay_probability_count{version="1.0.0"}') == made[0]
-    assert more('mainstay_request_seconds_count{route="/predict"}') == 1
+    assert more('mainstay_request_seconds_count{route="/predict",version="none"}') == 1
+    assert more('mainstay_request_seconds_count{route="/predict_batch",version="several"}') == 1
+    assert more('mainstay_errors_total{kind="invalid-request",route="/predict",version="none"}') == 1
+    assert more('mainstay_errors_total{kind="not-found",route="none",version="none"}') == 1
+    assert more('mainstay_rejections_total{kind="invalid-request"}') == 1
     assert after["mainstay_split_number"] == 2
     assert after["mainstay_split_age_seconds"] >= 0
 

@@ -10,7 +10,7 @@ from mainstay.data.typed import typed
 from mainstay.digests import pseudonym, sha256
 from mainstay.errors import NotFound, Refused
 from mainstay.registry.manifest import Entity
-from mainstay.serving.entities import as_given, entity_of_all, storing
+from mainstay.serving.entities import as_given, entity_of_all, stored_as_given, storing
 from mainstay.usecase_file import loads
 
 KEY = bytes(range(32))
@@ -88,3 +88,12 @@ def test_arms_that_would_store_one_entity_under_two_names_are_refused() -> None:
     with pytest.raises(Refused, match="different pseudonym keys"):
         entity_of_all([one, other])
     assert as_given(7) == "7"
+
+
+@pytest.mark.parametrize("kind", ["text", "category", "integer"])
+def test_a_quick_look_at_many_entities_agrees_with_each(kind: str) -> None:
+    stored = storing(Entity("customer", kind), lambda: pytest.fail("nothing is hashed"))
+    for texts in (["a", "b-7"], ["a", " b"], ["a", ""], ["é"], ["7.0"], ["a", "\t"]):
+        if stored_as_given(stored, texts):
+            assert [stored(each) for each in texts] == texts
+    assert stored_as_given(stored, ["a", "b-7"]) == (kind != "integer")

@@ -320,12 +320,12 @@ def test_what_it_answers_is_counted(door: Door, client: "Client") -> None:
         return after.get(name, 0.0) - before.get(name, 0.0)
 
     assert more('mainstay_requests_total{route="/predict",status="200",version="1.0.0"}') == 3
-    assert more('mainstay_request_seconds_count{route="/predict"}') == 3
-    assert more('mainstay_request_seconds_bucket{le="10.0",route="/predict"}') == 3
+    assert more('mainstay_request_seconds_count{route="/predict",version="1.0.0"}') == 3
+    assert more('mainstay_request_seconds_bucket{le="10.0",route="/predict",version="1.0.0"}') == 3
     assert more('mainstay_probability_count{version="1.0.0"}') == 3
     assert more('mainstay_probability_bucket{le="1.0",version="1.0.0"}') == 3
     assert 0 < more('mainstay_probability_sum{version="1.0.0"}') < 3
-    assert 0 < more('mainstay_request_seconds_sum{route="/predict"}') < 1
+    assert 0 < more('mainstay_request_seconds_sum{route="/predict",version="1.0.0"}') < 1
 
 
 def counted(client: "Client") -> dict[str, float]:

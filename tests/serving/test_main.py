@@ -175,7 +175,7 @@ def test_ending_under_load_leaves_no_request_without_its_answer(home: Path, row:
         time.sleep(0.3)
         assert not endings
         server.send_signal(signal.SIGTERM)
-        server.wait(5)
+        server.wait(30)
         for client in clients:
             client.join(5)
     # Whatever was sent was answered, with a word that the connection ends; the next one was never made.

@@ -1,12 +1,11 @@
-"""One process that serves: how it ends, and what its log looks like."""
+"""One process that serves: how it ends."""
 
-import logging
 import signal
 
 import uvicorn
 
 from mainstay.serving.arms import Arms
-from mainstay.serving.worker import OneLine, Server
+from mainstay.serving.worker import Server
 
 
 def test_from_the_first_signal_on_a_server_is_not_ready(arms: Arms) -> None:
@@ -15,14 +14,3 @@ def test_from_the_first_signal_on_a_server_is_not_ready(arms: Arms) -> None:
     server.handle_exit(signal.SIGTERM, None)
     assert arms.health().status == "draining"
     assert server.should_exit
-
-
-def test_a_record_of_the_log_is_one_line_with_its_traceback() -> None:
-    try:
-        raise ValueError("two\nlines")
-    except ValueError as error:
-        caught = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("serving", logging.ERROR, __file__, 1, "a defect", None, caught)
-    line = OneLine("%(levelname)s %(message)s").format(record)
-    assert line.startswith("ERROR a defect | Traceback")
-    assert "\n" not in line

@@ -19,6 +19,7 @@ from mainstay.ledger.files import DAMAGED, head, live_files
 from mainstay.ledger.upkeep import compact as compact_hours
 from mainstay.ledger.upkeep import retain as drop
 from mainstay.nouns import rfc3339
+from mainstay.serving.logs import saying
 from mainstay.spans import span
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def ship(
         os.nice(10)  # whoever answers requests on this host goes first
         if held:
             threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
-        follow(platform, name, stop.wait, say)
+        follow(platform, name, stop.wait, saying(platform.settings.logs, say))
         return 0
     done = ship_now(platform, name)
     if as_json:

@@ -57,8 +57,9 @@ def verdict_table(verdict: Verdict, passed: bool = True) -> None:
     for made in shown:
         table.add_row(Text(f"{made.name} {made.subject}".strip()), _outcome(made), Text(made.reason))
     if len(shown) < len(verdict.checks):
-        other = "other " if shown else ""
-        table.add_row(f"{len(verdict.checks) - len(shown)} {other}checks", Text("PASS", style="green"), "")
+        rest = len(verdict.checks) - len(shown)
+        said = f"{rest} {'other ' if shown else ''}{'check' if rest == 1 else 'checks'}"
+        table.add_row(said, Text("PASS", style="green"), "")
     print_table(table)
 
 
@@ -72,7 +73,7 @@ def verdict_end(stop: str, verdict: Verdict) -> None:
     told = [f"{failed} of {len(blocking)} blocking checks failed"] if failed else []
     unknown = sum(not made.met for made in blocking) - failed
     if unknown:
-        told.append(f"{unknown} cannot be told" if failed else f"{unknown} of {len(blocking)} cannot be told")
+        told.append(f"{unknown} {'' if failed else f'of {len(blocking)} blocking checks '}cannot be told")
     line(f"{stop}: {', '.join(told)}. To pass:")
     for way in to_pass(verdict):
         line(f"  - {way}")

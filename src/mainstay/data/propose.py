@@ -234,10 +234,13 @@ def _called_an_id(name: str) -> bool:
 
 
 def _guarded(name: str, made: Proposal, texts: pa.Array, is_entity: bool) -> Proposal:
-    """With what is likely personal kept as a pseudonym where it names whom a row is about, and not at all elsewhere."""
+    """With what is likely personal kept as a pseudonym where it names whom a row is about, and not at all elsewhere.
+
+    A time is by its name alone (a date of birth): 01/02/2024 is written as a telephone number may be.
+    """
     if made.type in ("integer", "number") or (made.values is not None and len(made.values) == 2):
         return made
-    why = personal(name, texts)
+    why = personal(name, texts.slice(0, 0) if made.type == "timestamp" else texts)
     if why is None:
         return made
     note = "; ".join(each for each in (made.note, why) if each)

@@ -8,7 +8,7 @@ from mainstay.data.infer import inline
 from mainstay.data.suite_read import Imported
 from mainstay.errors import Refused
 from mainstay.suggest import did_you_mean
-from mainstay.usecase import Column
+from mainstay.usecase import Column, Label
 
 
 def render(imported: Imported, target: str | None, source: str | None) -> str:
@@ -31,7 +31,7 @@ def render(imported: Imported, target: str | None, source: str | None) -> str:
     for key in ("entity", "event_time"):
         if sections.get(key) is not None:
             head.append(f"{key}: {inline(_given(sections[key]))}")
-    head.append(f"label: {inline(_given(sections['label']))}")
+    head.append(f"label: {inline(_label(sections['label']))}")
     return "\n".join([*head, *_contract(imported, columns), ""])
 
 
@@ -67,6 +67,12 @@ def _positive(imported: Imported, target: str) -> str:
 
 def _given(section: Any) -> Any:
     return {key: value for key, value in section.items() if value is not None} if isinstance(section, dict) else section
+
+
+def _label(section: Any) -> Any:
+    """Without what goes without saying."""
+    given, usual = _given(section), Label(column="-", positive="-").model_dump(mode="json")
+    return {key: value for key, value in given.items() if usual.get(key) != value} if isinstance(given, dict) else given
 
 
 def _one_line(text: str) -> str:

@@ -33,6 +33,11 @@ FACTORS: Final[Mapping[float, str]] = {
     1_000_000: "millions",
 }
 """What units commonly differ by. None is below 7: what merely grows does not grow so much between two versions."""
+GROWN: Final = 4
+"""What a factor has to explain better than: growth or shrinkage as large as that. Few values allow for so much noise
+that either would do."""
+CLEARER: Final = 0.05
+"""How much nearer the factor must bring the values than such growth does."""
 LEAST_VALUES: Final = 30
 """Values other than zero that a side needs."""
 LEAST_DISTINCT: Final = 3
@@ -75,8 +80,9 @@ def unit_factor(before: Floats, after: Floats) -> float | None:
 
     Both are finite values, (n,) and (m,). By Kolmogorov's distance between the values other than zero: it must be
     within noise and `LIKE` once the factor is taken out, and `FARTHER` above that as they are; zeros must come as
-    often. Whole numbers may have been rounded to it, up or down. Of several factors that fit, the one nearest to the
-    ratio of the geometric means. None too where a side has fewer than 30 values, or 3 different ones, other than zero.
+    often; and it must be `CLEARER` below that of values which have grown, or shrunk, `GROWN` times. Whole numbers may
+    have been rounded to it, up or down. Of several factors that fit, the one nearest to the ratio of the geometric
+    means. None too where a side has fewer than 30 values, or 3 different ones, other than zero.
     """
     if not all(_has_shape(side) for side in (before, after)):
         return None
@@ -88,7 +94,9 @@ def unit_factor(before: Floats, after: Floats) -> float | None:
     ratio = _log_size(after) - _log_size(before)
     for factor in (each for known in FACTORS for each in (known, 1 / known)):
         left = min(_misfit(made, after) for made in _scaled(before, after, factor))
-        if apart - left >= FARTHER:
+        growth = _scaled(before, after, GROWN if factor > 1 else 1 / GROWN)
+        grown = min(_distance(made, after) for made in growth if _nonzero(made).size)
+        if apart - left >= FARTHER and grown - left >= CLEARER:
             fitting.append((abs(math.log(factor) - ratio), factor))
     return min(fitting)[1] if fitting else None
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -21,6 +22,7 @@ from mainstay.ledger.kinds import DATASETS, ERASURES
 from mainstay.ledger.shipping import Shipped, ship
 from mainstay.ledger.upkeep import compact, erase
 from mainstay.nouns import Erasure
+from mainstay.progress import Progress, keep_progress, read_progress
 from mainstay.usecase import UseCase, normal
 from mainstay.wiring import Platform
 
@@ -83,10 +85,13 @@ def _follow(platform: Platform, use_case: str, wait: Wait, say: Say) -> None:
     trouble = ""
     compacted = float("-inf")
     ended = False
+    progress = _progress(platform, use_case)
     while True:
         now = platform.settings.clock()
         try:
             done = ship(platform.stream(), platform.ledger, platform.blobs, use_case, now)
+            progress = _further(progress, done, now)
+            keep_progress(platform.settings.home, use_case, progress)
             if done.damaged:
                 say(f"{done.damaged} records of {use_case} cannot be read ({done.damaged_bytes} bytes); they are kept")
             if time.monotonic() - compacted >= COMPACT:
@@ -102,6 +107,19 @@ def _follow(platform: Platform, use_case: str, wait: Wait, say: Say) -> None:
         if ended:
             return
         ended = wait(LOOK)
+
+
+def _progress(platform: Platform, use_case: str) -> Progress:
+    try:
+        found = read_progress(platform.settings.home, use_case)
+    except Unavailable:
+        found = None  # counts begin again, as those of any process do that was started anew
+    return found or Progress(platform.settings.clock(), 0, {}, 0)
+
+
+def _further(progress: Progress, done: Shipped, now: datetime) -> Progress:
+    rows = Counter(progress.rows) + Counter(done.rows)
+    return Progress(now, progress.segments + done.runs, rows, progress.damaged + done.damaged)
 
 
 def erased(platform: Platform, use_case: UseCase, entity: str, asked: Asked, wait: Wait) -> Erasure:

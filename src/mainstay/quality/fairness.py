@@ -130,4 +130,4 @@ def _closer(made: Check, name: str, groups: tuple[str, str], among: str) -> str:
         if excess > 0:
             pair = f"{groups[0]} and {groups[1]} (of their {among})"
             better = f"a candidate whose rates for {pair} lie {excess:.2g} closer, or more"
-    return either((evidence_needed(made, better), limit_for([made], f"fairness.{name}")))
+    return either((evidence_needed(made, better, among), limit_for([made], f"fairness.{name}")))

@@ -25,6 +25,9 @@ _ALARMS: Final = {
 _EVIDENCE: Final = (*_MACHINERY, *_ALARMS, "size")
 """Checks of what the training leaves behind: more rows would not bring it."""
 _BETTER: Final = {"size": "a smaller candidate", "latency": "a faster candidate or machine"}
+"""What is better than rows: these do not rest on any."""
+_CHANCE: Final = {"roc_auc": 0.5, "skill": 0.0}
+"""What anything at all reaches: a limit below it is no gate, and none is proposed."""
 _KEYS: Final = {
     "champion": "champion.log_loss",
     "champion_profit": "champion.profit",
@@ -62,7 +65,8 @@ def to_pass(verdict: Verdict) -> tuple[str, ...]:
 def limit_for(made: Sequence[Check], key: str) -> str | None:
     """The limit, as a setting of `gates`, within which every estimate of these checks of one gate would lie.
 
-    None where an estimate has no finite interval, or rests on fewer rows than its gate asks for: no limit would do.
+    None where an estimate has no finite interval, or rests on fewer rows than its gate asks for: no limit would do. And
+    where a guess would be within it: such a limit asks nothing.
     """
     found = [each.estimate for each in made if each.estimate is not None]
     limit = made[0].limit
@@ -70,6 +74,8 @@ def limit_for(made: Sequence[Check], key: str) -> str | None:
         return None
     low, high = min(each.low for each in found), max(each.high for each in found)
     if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    if limit.at_least is not None and low <= _CHANCE.get(key.rpartition(".")[2], -math.inf):
         return None
     wanted = []
     if limit.at_least is not None and low < limit.at_least:
@@ -79,12 +85,14 @@ def limit_for(made: Sequence[Check], key: str) -> str | None:
     return f"`gates.{key}` with {' and '.join(wanted)}" if wanted else None
 
 
-def evidence_needed(made: Check, better: str) -> str:
-    """More rows where the value lies within the limit and only its interval does not; else what is `better`."""
-    found, limit = made.estimate, made.limit
-    if made.outcome is Outcome.FAIL or found is None or limit is None or not _within(made):
+def evidence_needed(made: Check, better: str, among: str = "rows") -> str:
+    """More rows where the value lies within the limit and only its interval does not; else what is `better`.
+
+    `among` are what the estimate rests on: all held out rows, or its positives or negatives.
+    """
+    if made.outcome is Outcome.FAIL or made.name in _BETTER or not _within(made):
         return better
-    return f"about {made.rows_needed:,} rows in the holdout" if made.rows_needed else f"more rows, or {better}"
+    return f"about {made.rows_needed:,} {among} in the holdout" if made.rows_needed else f"more {among}, or {better}"
 
 
 def _within(made: Check) -> bool:
@@ -135,17 +143,19 @@ def told_in_all(made: Check, rows: float) -> Check:
 
     `rows` are those that the source has now, held out or not: the check's own rows grow with them. Their number is of
     an estimate that stays as it is, so it is right about half the time (.5 to .9, simulated), and that is said too.
+    Where the value lies outside the limit, more rows would tell that, and that is no way to pass.
     """
     found, needed = made.estimate, made.rows_needed
-    if made.outcome is not Outcome.INCONCLUSIVE or found is None or needed is None or made.name in _EVIDENCE:
+    if made.outcome is not Outcome.INCONCLUSIVE or found is None or needed is None:
+        return made
+    if made.name in _EVIDENCE or made.name in _BETTER:
         return made
     if not 0 < found.rows < needed or found.level == 1:
         return made
     in_all = math.ceil(rows * needed / found.rows)
-    return replace(
-        made,
-        reason=f"{made.reason}; if it stays as it is, that is about {in_all:,} rows in all, with those to train on",
-    )
+    there = f"about {in_all:,} rows in all, with those to train on"
+    said = f"that is {there}" if _within(made) else f"{there}, would tell that it fails"
+    return replace(made, reason=f"{made.reason}; if it stays as it is, {said}")
 
 
 def _rounded(number: float, to: Callable[[float], int]) -> float:

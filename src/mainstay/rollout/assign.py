@@ -62,6 +62,8 @@ class Assigner:
         pinned = self._by_entity or self._by_condition
         self.alone = self._last if len(self._edges) == 1 and not pinned else None
         """The assignment of everybody, where one arm answers everything and nobody is pinned; else None."""
+        self.by_features = bool(self._by_condition)
+        """Whether pins go by served features; else `of` needs none."""
 
     def of(
         self, unit: str, *, now: datetime, entity: str | None = None, features: Features = MappingProxyType({})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.nouns import Value
 from mainstay.scoring.derive import Columns
 from mainstay.scoring.encode import Input
 
@@ -115,3 +116,31 @@ def _draw_categories(categories: Categories, rows: int, random: np.random.Genera
     if not weights.any():
         weights[-1] = 1.0
     return np.asarray(names[random.choice(weights.size, size=rows, p=weights / weights.sum())], dtype=object)
+
+
+def reference(profile: Profile, inputs: tuple[Input, ...]) -> dict[str, Value]:
+    """The value of each input that stands for a usual row: the median of a number, the most frequent category.
+
+    A number's median is read off its histogram, rounded where every value was whole. None where all were missing, and
+    for a category where being missing was more frequent than any that is named.
+    """
+    made: dict[str, Value] = {}
+    for each in inputs:
+        if each.kind == "number":
+            made[each.name] = _median(profile.numbers[each.name])
+        else:
+            told = profile.categories[each.name]
+            name, count = max(told.counts, key=lambda item: item[1], default=(None, 0))
+            made[each.name] = None if each.nullable and told.missing > count else name
+    return made
+
+
+def _median(numbers: Numbers) -> float | None:
+    below = 0
+    half = sum(numbers.counts) / 2
+    for count, low, high in zip(numbers.counts, numbers.edges, numbers.edges[1:], strict=False):
+        if count and below + count >= half:
+            found = low + (half - below) / count * (high - low)
+            return float(round(found)) if numbers.whole else found
+        below += count
+    return None

@@ -57,7 +57,7 @@ def read_row(
     flags: list[str] = []
     problems: list[Problem] = []
     for each in inputs:
-        value, problem, flag = _read(given.get(each.name), each, (learned or {}).get(each.name))
+        value, problem, flag = read_value(given.get(each.name), each, (learned or {}).get(each.name))
         policy = unseen if flag == "unseen_category" else out_of_range
         if problem is not None and (flag is None or policy == "refuse"):
             problems.append(problem)
@@ -97,10 +97,11 @@ def expectation(given: Input) -> str:
     return f"{words}, or null" if given.nullable else words
 
 
-_Read = tuple[Value, Problem | None, str | None]
+ReadValue = tuple[Value, Problem | None, str | None]
 
 
-def _read(value: Any, given: Input, learned: frozenset[str] | None) -> _Read:
+def read_value(value: Any, given: Input, learned: frozenset[str] | None) -> ReadValue:
+    """One value as a row gives it: the value, why it is refused, and the flag that stands for that where it may."""
     if given.kind == "category" and isinstance(value, str | int | float):
         try:
             value = _spelling(given.values)(value)
@@ -117,7 +118,7 @@ def _spelling(values: tuple[str, ...] | None) -> Spelling:
     return spelling(values or ())
 
 
-def _read_category(value: Any, given: Input, learned: frozenset[str] | None) -> _Read:
+def _read_category(value: Any, given: Input, learned: frozenset[str] | None) -> ReadValue:
     if not isinstance(value, str):
         return None, Problem(given.name, "is not a text", expectation(given)), None
     known = given.values if given.values is not None else learned
@@ -127,7 +128,7 @@ def _read_category(value: Any, given: Input, learned: frozenset[str] | None) -> 
     return value, None, None
 
 
-def _read_number(value: Any, given: Input) -> _Read:
+def _read_number(value: Any, given: Input) -> ReadValue:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None, Problem(given.name, "is not a number", expectation(given)), None
     try:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
+
+from mainstay.scoring.graph import graph_nodes
 
 _BLOCK: Final = 8192
 """Rows at a time: enough that calling numpy costs little, few enough that the masks stay near the processor."""
@@ -119,10 +120,10 @@ def _logistic(sums: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def trees_of(graph: bytes) -> Trees | None:
     """The trees of a graph that is one ensemble of shallow ones with a logit; None for any other graph."""
-    nodes = [node for node in onnx.load_from_string(graph).graph.node if node.op_type != "Identity"]
-    if [node.op_type for node in nodes] != ["TreeEnsembleClassifier"]:
+    nodes = [node for node in graph_nodes(graph) if node.operation != "Identity"]
+    if [node.operation for node in nodes] != ["TreeEnsembleClassifier"]:
         return None
-    given = {each.name: onnx.helper.get_attribute_value(each) for each in nodes[0].attribute}
+    given = nodes[0].attributes
     base = given.get("base_values", [])
     if given.get("post_transform") != b"LOGISTIC" or len(set(given["class_ids"])) != 1 or len(base) > 1:
         return None

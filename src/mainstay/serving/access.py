@@ -8,7 +8,7 @@ takes tells about a digest that nobody can choose, and nothing about a secret.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from mainstay.errors import MainstayError
 from mainstay.nouns import ApiKey, Scope
 from mainstay.serving.kept_keys import keep_keys, read_keys
 from mainstay.serving.problems import Rejected
+from mainstay.serving.rates import Bucket
 from mainstay.serving.tokens import Tokens
 
 EVERY = 1.0
@@ -33,18 +34,15 @@ log = logging.getLogger(__name__)
 
 
 class _Known:
-    """One who may ask, and what is left of their rate: `tokens` at the monotonic time `at`."""
+    """One who may ask: what, until the monotonic time `ends`, and how often, where that is limited."""
 
-    __slots__ = ("at", "burst", "ends", "id", "rate", "scopes", "tokens")
+    __slots__ = ("bucket", "ends", "id", "scopes")
 
-    def __init__(self, id_: str, scopes: frozenset[str], ends: float, rate: float, burst: float) -> None:
+    def __init__(self, id_: str, scopes: frozenset[str], ends: float, bucket: Bucket | None) -> None:
         self.id = id_
         self.scopes = scopes
         self.ends = ends
-        self.rate = rate
-        self.burst = burst
-        self.tokens = burst
-        self.at = 0.0
+        self.bucket = bucket
 
 
 class Access:
@@ -52,7 +50,8 @@ class Access:
 
     `read` returns every key of the use case; it raises MainstayError when it cannot. `kept` is the file in which the
     keys outlive the ledger (mode 0600; None for none). `clock` is the time by which keys expire. With `open_` everybody
-    may do everything. Rates are counted here: each replica grants a key its rate again.
+    may do everything. Rates are counted here: each replica grants a key its rate again. `token_rate` is that of every
+    subject of the identity provider, in requests a second and at once; None for no limit.
     """
 
     def __init__(
@@ -63,6 +62,7 @@ class Access:
         tokens: Tokens | None = None,
         open_: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
+        token_rate: tuple[float, int] | None = None,
     ) -> None:
         self.open = open_
         self.trouble: str | None = None
@@ -72,8 +72,11 @@ class Access:
         self._clock = clock
         self._tokens = tokens
         self._monotonic = monotonic
+        self._token_rate = token_rate
         self._known: dict[bytes, _Known] = {}
         self._believed: dict[bytes, _Known] = {}
+        self._subjects: dict[str, Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._keys: Sequence[ApiKey] | None = None
 
     @property
@@ -109,9 +112,18 @@ class Access:
             raise _unknown("this key has expired")
         if needed is not None and needed not in known.scopes:
             raise _forbidden(needed)
-        if known.rate:
-            _spend(known, now)
+        if known.bucket is not None:
+            known.bucket.ask(now)
         return known.id
+
+    def charge(self, who: str, rows: int) -> None:
+        """Have a request of so many rows, which `check` let in as `who`, spend what they cost beyond the first.
+
+        Rejected with 429 where other requests of theirs used more than there was meanwhile.
+        """
+        bucket = self._buckets.get(who) or self._subjects.get(who)
+        if bucket is not None:
+            bucket.charge(rows, self._monotonic())
 
     def _stranger(self, token: bytes, digest: bytes, now: float) -> _Known:
         """Who a token that is no known key speaks for. Rejected where nobody vouches for it."""
@@ -119,7 +131,7 @@ class Access:
             believed = self._believed  # held, so that what the old keys vouched for never joins what the new ones do
             claims = self._tokens.verify(token, self._clock())
             ends = now + (claims.expires - self._clock()).total_seconds()
-            known = _Known(claims.subject, claims.scopes, ends, 0.0, 0.0)
+            known = _Known(claims.subject, claims.scopes, ends, self._of_subject(claims.subject))
             while len(believed) >= REMEMBERED:
                 believed.pop(next(iter(believed)), None)
             believed[digest] = known
@@ -129,6 +141,16 @@ class Access:
                 503, "the keys were not read yet: the ledger cannot be reached", headers={"retry-after": "1"}
             )
         raise _unknown("this key is not known: it was never made, was revoked, or has expired")
+
+    def _of_subject(self, subject: str) -> Bucket | None:
+        """The bucket that all tokens of a subject share: a new token grants nothing anew."""
+        if self._token_rate is None:
+            return None
+        bucket = self._subjects.pop(subject, None) or Bucket(*self._token_rate)
+        while len(self._subjects) >= REMEMBERED:
+            self._subjects.pop(next(iter(self._subjects)), None)
+        self._subjects[subject] = bucket
+        return bucket
 
     def follow(self, stop: threading.Event, every: float = EVERY, looked: threading.Event | None = None) -> None:
         """Refresh until told to stop; `looked` is set after the first time."""
@@ -180,37 +202,25 @@ class Access:
                 return
 
     def _apply(self) -> None:
-        now, moment, before = self._monotonic(), self._clock(), self._known
-        made = {}
+        now, moment = self._monotonic(), self._clock()
+        made, buckets = {}, {}
         for key in self._keys or ():
             ends = float("inf") if key.expires is None else now + (key.expires - moment).total_seconds()
             if key.revoked is not None or ends <= now:
                 continue
-            digest = bytes.fromhex(key.sha256)
-            known = _Known(key.id, frozenset(key.scopes), ends, key.rate or 0.0, float(key.burst or 0))
-            same = before.get(digest)
-            if same is not None and (same.rate, same.burst) == (known.rate, known.burst):
-                same.ends, same.scopes = ends, known.scopes
-                known = same
-            made[digest] = known
-        self._known = made
+            bucket = None
+            if key.rate is not None and key.burst is not None:
+                bucket = self._buckets.get(key.id)
+                if bucket is None or (bucket.rate, bucket.burst) != (key.rate, key.burst):
+                    bucket = Bucket(key.rate, key.burst)
+                buckets[key.id] = bucket
+            made[bytes.fromhex(key.sha256)] = _Known(key.id, frozenset(key.scopes), ends, bucket)
+        self._known, self._buckets = made, buckets
 
     def _note(self, trouble: str | None) -> None:
         if trouble != self.trouble and trouble is not None:
             log.warning("%s", trouble)
         self.trouble = trouble
-
-
-def _spend(known: _Known, now: float) -> None:
-    """Take one token out of a key's bucket, which fills by its rate. Rejected with 429 where there is none."""
-    left = known.tokens + (now - known.at) * known.rate
-    if left > known.burst:
-        left = known.burst
-    known.at = now
-    if left < 1.0:
-        known.tokens = left
-        raise _too_often(known, (1.0 - left) / known.rate)
-    known.tokens = left - 1.0
 
 
 def _unknown(detail: str, error: str = "invalid_token") -> Rejected:
@@ -222,16 +232,3 @@ def _forbidden(needed: Scope) -> Rejected:
     said = f'Bearer realm="mainstay", error="insufficient_scope", scope="{needed}"'
     detail = f"this key may not do that: it lacks the scope `{needed}`"
     return Rejected(HTTPStatus.FORBIDDEN, detail, headers={"www-authenticate": said})
-
-
-def _too_often(known: _Known, wait: float) -> Rejected:
-    seconds = max(1, -int(-wait // 1))
-    window = known.burst / known.rate
-    headers: Mapping[str, str] = {
-        "retry-after": str(seconds),
-        "ratelimit-policy": f'"key-per-replica";q={known.burst:.0f};w={max(1, round(window))}',
-        "ratelimit": f'"key-per-replica";r=0;t={seconds}',
-    }
-    granted = f"{known.rate:g} requests a second, {known.burst:.0f} at once"
-    detail = f"this key asks too often: each replica grants it {granted}"
-    return Rejected(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=headers)

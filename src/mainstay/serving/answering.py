@@ -16,14 +16,16 @@ from mainstay.scoring.reading import columns_of
 from mainstay.scoring.rowwise import ScoredRow
 from mainstay.scoring.scorer import Scored
 from mainstay.serving import challenge
-from mainstay.serving.arms import Live
+from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import Attempt, Lanes
 from mainstay.serving.ids import Ids
 from mainstay.serving.listening import Listeners
+from mainstay.serving.logs import about
 from mainstay.serving.predict import NOT_FINITE, Answer, Question, read_request
 from mainstay.serving.problems import Rejected
 from mainstay.serving.recording import Appends, Asking, alike, batch_record, single_record
 from mainstay.serving.rows import ArmRows
+from mainstay.serving.tracing import Timeline
 
 CHUNK = 32
 """Rows of a batch that a challenger has its budget for."""
@@ -40,16 +42,23 @@ class Answering:
     lanes: Lanes = field(default_factory=Lanes)
     listeners: Listeners = field(default_factory=Listeners)
 
-    async def one(self, live: Live, given: Any, trace_id: str, started: float) -> Answer:
+    async def one(
+        self, live: Live, given: Any, trace_id: str, started: float, timeline: Timeline | None = None
+    ) -> Answer:
         """The answer to one request, once it is written down.
 
         Rejected with 422 where it cannot be read, with 500 where the model made nothing of it (the record of the
         attempt says what happened), with 503 where the log cannot take it.
         """
         now = self.clock()
+        asking = Asking(micros(now), started, trace_id, live.split.number, timeline)
         asked = read_request(given, self.ids.prediction(now), live.stored)
+        about(trace_id, asked.prediction_id)
+        if timeline is not None:
+            timeline.prediction_id = asked.prediction_id
+        asking.step("validate")
         question = Question(live, asked, now)
-        asking = Asking(micros(now), started, trace_id, live.split.number)
+        asking.step("features")
         attempts = await challenge.answer(
             self.lanes,
             live,
@@ -57,6 +66,7 @@ class Answering:
             lambda version: live.rows[version].score(question.values(version)),
             finite,
         )
+        asking.step("score")
         last = attempts[-1]
         try:
             for attempt in attempts:
@@ -65,6 +75,7 @@ class Answering:
         except Unavailable as error:
             raise unwritten() from error
         await self.committed()
+        asking.step("log")
         if last.ending is not Ending.OK or last.made is None:
             raise defect(last)
         self.heard(live, question, asking, last.version)
@@ -87,14 +98,19 @@ class Answering:
                 lambda attempt: self._write(asking, question, Role.LISTENED, attempt),
             )
 
-    def batch(self, live: Live, given: Sequence[Any], trace_id: str, started: float) -> list[Answer | Rejected]:
+    def batch(
+        self, live: Live, given: Sequence[Any], trace_id: str, started: float, timeline: Timeline | None = None
+    ) -> list[Answer | Rejected]:
         """The answer to each request of a batch, or why it gets none, in order; for a thread that may wait.
 
         Rows that one arm answers are scored together. Rejected with 503, as a whole, where the log cannot take it.
         """
         now = self.clock()
         batch_id = self.ids.prediction(now)
-        asking = Asking(micros(now), started, trace_id, live.split.number)
+        asking = Asking(micros(now), started, trace_id, live.split.number, timeline)
+        about(trace_id, batch_id)
+        if timeline is not None:
+            timeline.prediction_id = batch_id
         made: dict[int, Answer | Rejected] = {}
         groups: dict[tuple[str, str], list[tuple[int, Question]]] = {}
         for place, each in enumerate(given):
@@ -104,6 +120,7 @@ class Answering:
                 groups.setdefault(alike(question.assignment), []).append((place, question))
             except Rejected as rejected:
                 made[place] = rejected
+        asking.step("features")  # whether a row is valid is known once it is read
         for (version, _), rows in groups.items():
             try:
                 made |= self._group(live, asking, batch_id, version, rows)
@@ -132,10 +149,12 @@ class Answering:
             incumbent = live.rows[live.incumbent]
             # A row without a number is that row's own trouble, and no other's.
             attempts.append(challenge.scored(incumbent.version, _score_many(incumbent, questions), lambda _: True))
+        asking.step("score")
         last = attempts[-1]
         for attempt in attempts:
             answered = attempt is last and attempt.ending is Ending.OK
             write(Role.ANSWERED if answered else Role.ATTEMPTED, attempt)
+        asking.step("log")
         if last.made is None:
             return {place: defect(last) for place in places}
         for listening in live.listening(last.version):
@@ -162,6 +181,14 @@ class Answering:
         )
 
 
+def live_of(arms: Arms) -> Live:
+    """What is live. Rejected with 503 where nothing is."""
+    if arms.live is None:
+        reason = arms.health().reason
+        raise Rejected(503, f"no version is ready to answer: {reason}", headers={"retry-after": "1"})
+    return arms.live
+
+
 def finite(made: ScoredRow) -> bool:
     """Whether a row has a probability."""
     return math.isfinite(made.probability)
@@ -179,7 +206,8 @@ def unwritten() -> Rejected:
 
 def defect(attempt: Attempt[Any]) -> Rejected:
     """Why a model that failed gives no answer; what it raised is told to nobody here."""
-    return Rejected(500, NOT_FINITE if attempt.ending is Ending.NOT_FINITE else "the model failed on this row")
+    words = NOT_FINITE if attempt.ending is Ending.NOT_FINITE else "the model failed on this row"
+    return Rejected(500, words, version=attempt.version)
 
 
 def _score_one(arm: ArmRows, question: Question) -> Callable[[], ScoredRow]:

@@ -1,7 +1,6 @@
 """The routes: what is asked, and which answer or problem it gets."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -11,29 +10,31 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay.scoring.reading import Problem
 from mainstay.serving import metrics, schemas
 from mainstay.serving.access import Access
-from mainstay.serving.answering import Answering
-from mainstay.serving.arms import Arms, Live
+from mainstay.serving.answering import Answering, live_of
+from mainstay.serving.arms import Arms
+from mainstay.serving.described import with_tables
 from mainstay.serving.door import Door, with_security
+from mainstay.serving.explain import REASONS, add_explain, reasons_of, wanted_reasons
 from mainstay.serving.feedback import Feedback, add_feedback
-from mainstay.serving.guard import BATCH_ROWS, batch_room, parse_json, read_body, single_room, trace_of
+from mainstay.serving.formats import TABLES, Batched, answer_batch, wanted
+from mainstay.serving.guard import BATCH_ROWS, batch_room, check_media_type, parse_json, read_body, single_room
 from mainstay.serving.info import add_info
-from mainstay.serving.problems import Rejected, as_json, problem, problem_response
-from mainstay.serving.rejections import A_SECOND, Rejections
+from mainstay.serving.parquet import Parquet
+from mainstay.serving.problems import Rejected, as_json, problem_response
+from mainstay.serving.rejections import Rejections
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
+from mainstay.serving.tracing import Traces
+from mainstay.serving.v2 import add_v2
+from mainstay.serving.witness import Witness
 
 BATCHES = 2
 """Batches worked on at a time, each on a thread of its own; others wait, so that single requests need not."""
-CLOSED = 499
-"""The status counted, and never sent, where the client left before its answer."""
-
-log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -44,11 +45,14 @@ def create_app(
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
     tally: Tally | None = None,
+    shipped: ShipperProgress | None = None,
+    traces: Traces | None = None,
 ) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
-    yet. It starts nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
+    yet, `shipped` what the shipper did, and sampled requests are traced to `traces`. It starts
+    nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
     rejections = Rejections(answering.log, answering.clock)
     # No /docs: that page would load its scripts from elsewhere. No telemetry of FastAPI's: wherever OpenTelemetry is
@@ -62,8 +66,8 @@ def create_app(
         exception_handlers={Rejected: _rejecting(rejections), HTTPException: _unrouted},
     )
     app.add_middleware(Door, access=access)
-    app.add_middleware(Witness)  # the last is the outermost: who is not let in is counted too
-    _add_predictions(app, arms, answering, rejections)
+    app.add_middleware(Witness, traces=traces)  # the last is the outermost: who is not let in is counted too
+    _add_predictions(app, arms, use_case, answering, rejections)
     _add_health(app, arms)
     add_info(app, arms, use_case)
     if feedback is not None:
@@ -74,29 +78,44 @@ def create_app(
         arms.measure(time.monotonic())
         if tally is not None:
             tally.flush()  # here, on the thread that counts
-        made = await asyncio.to_thread(metrics.exposition, shared_metrics)
+        made = await asyncio.to_thread(metrics.exposition, shared_metrics, *([] if shipped is None else [shipped]))
         return Response(made, headers={"content-type": metrics.CONTENT_TYPE})
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
         with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
-        return schemas.with_live(made, arms.live, answering.clock())
+        live = arms.live
+        return with_tables(schemas.with_live(made, live, answering.clock()), live, use_case)
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def _add_predictions(app: FastAPI, arms: Arms, answering: Answering, rejections: Rejections) -> None:
-    batches = asyncio.Semaphore(BATCHES)
+def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answering, rejections: Rejections) -> None:
+    batches, parquet = asyncio.Semaphore(BATCHES), Parquet()
     single_bodies, batch_bodies = single_room(), batch_room()
+    add_explain(app, arms, answering, single_bodies)
+    add_v2(app, arms, use_case, answering, batch_bodies, batches)
 
-    @app.post("/predict", summary="One prediction", openapi_extra=_body("PredictRequest"), **_answered(schemas.Answer))
+    @app.post(
+        "/predict",
+        summary="One prediction, with reasons if asked for",
+        openapi_extra=_body("PredictRequest") | {"parameters": [REASONS]},
+        **_answered(schemas.Reasoned),
+    )
     async def predict(request: Request) -> Response:
-        _live(arms)
+        live_of(arms)
+        most = wanted_reasons(request)
         async with read_body(request, single_bodies) as body:
             # Looked up again: whoever sends slowly is not answered by what was live when they began.
             state = request.state
-            made = await answering.one(_live(arms), parse_json(body), state.trace_id, state.started)
+            timeline = getattr(state, "timeline", None)
+            if timeline is not None:
+                timeline.skip()
+            live, given = live_of(arms), parse_json(body)
+            made = await answering.one(live, given, state.trace_id, state.started, timeline)
+            if most is not None:
+                made["reasons"] = reasons_of(live, made["version"], given["features"], most)
         state.version = metrics.count_answers([made])
         return Response(as_json(made), media_type="application/json")
 
@@ -107,49 +126,18 @@ def _add_predictions(app: FastAPI, arms: Arms, answering: Answering, rejections:
         **_answered(schemas.Answers),
     )
     async def predict_batch(request: Request) -> Response:
-        _live(arms)
+        live_of(arms)
         state = request.state
-        async with read_body(request, batch_bodies) as body, batches:
-            made, version, refused = await asyncio.to_thread(
-                _batch, answering, _live(arms), body, state.trace_id, state.started
-            )
+        given = check_media_type(request, TABLES)
+        asked = wanted(request.headers.getlist("accept"), given)
+        async with read_body(request, batch_bodies, TABLES) as body, batches:
+            timeline = getattr(state, "timeline", None)
+            what = Batched(body, given, asked, state.trace_id, state.started, state.charge, timeline)
+            made = await asyncio.to_thread(answer_batch, answering, live_of(arms), what, parquet)
             await answering.committed()
-        for each in refused:
-            rejections.note(each, getattr(state, "key", None))
-        state.version = version
-        return Response(made, media_type="application/json")
-
-
-def _batch(
-    answering: Answering, live: Live, body: bytearray, trace_id: str, started: float
-) -> tuple[bytes, str, list[Rejected]]:
-    """The JSON that answers a batch, the version that answered it as it is counted, and some refused rows."""
-    made = answering.batch(live, _rows(parse_json(body)), trace_id, started)
-    version = metrics.count_answers(each for each in made if not isinstance(each, Rejected))
-    told = [
-        problem(each, trace_id, instance=f"#/rows/{place}") if isinstance(each, Rejected) else each
-        for place, each in enumerate(made)
-    ]
-    return as_json({"predictions": told}), version, [each for each in made if isinstance(each, Rejected)][:A_SECOND]
-
-
-def _rows(given: Any) -> list[Any]:
-    rows = given.get("rows") if isinstance(given, dict) else None
-    unknown = [name for name in given if name != "rows"] if isinstance(given, dict) else []
-    if not isinstance(rows, list) or unknown:
-        reason = "is not an array" if not isinstance(rows, list) else "must be the only field"
-        errors = [Problem("rows", reason, "an array of requests, and nothing beside it")]
-        raise Rejected(422, 'a batch is {"rows": [request, …]}', errors)
-    if len(rows) > BATCH_ROWS:
-        raise Rejected(413, f"the batch has {len(rows):,} rows; at most {BATCH_ROWS:,} are taken: send several")
-    return rows
-
-
-def _live(arms: Arms) -> Live:
-    if arms.live is None:
-        reason = arms.health().reason
-        raise Rejected(503, f"no version is ready to answer: {reason}", headers={"retry-after": "1"})
-    return arms.live
+        rejections.note_rows(made.refused, getattr(state, "key", None))
+        state.version = made.version
+        return Response(made.body, headers={"content-type": asked})
 
 
 def _body(schema: str) -> dict[str, Any]:
@@ -188,7 +176,9 @@ def _add_health(app: FastAPI, arms: Arms) -> None:
 def _rejecting(rejections: Rejections) -> Callable[[Request, Rejected], Coroutine[Any, Any, Response]]:
     async def rejected(request: Request, error: Rejected) -> Response:
         rejections.note(error, getattr(request.state, "key", None))
-        return problem_response(error, request.state.trace_id)
+        if error.version is not None:
+            request.state.version = error.version
+        return problem_response(error, request.state.trace_id, request.url.path)
 
     return rejected
 
@@ -199,49 +189,4 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
         rejected = Rejected(405, f"this route takes {headers.get('Allow', 'another method')}", headers=headers)
     else:  # the router raises these two, and nothing else raises any
         rejected = Rejected(404, "there is no such route; /openapi.json lists those there are")
-    return problem_response(rejected, request.state.trace_id)
-
-
-class Witness:
-    """ASGI middleware: gives every request its trace id, counts and times it, and lets no exception out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = scope.get("state", {}).get("started") or time.perf_counter()
-        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"]
-        state = scope.setdefault("state", {})
-        state.setdefault("trace_id", trace_of(given))
-        state["started"] = started
-        status = 0
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noted)
-        except ClientDisconnect:
-            status = status or CLOSED
-        except Exception:
-            # The outermost door: what nobody foresaw is told to the log, and nothing of it to the client.
-            log.exception("a defect while answering %s, trace %s", _route(scope), state["trace_id"])
-            if status:
-                raise  # half an answer is out: only closing the connection says that it is not whole
-            rejected = Rejected(500, "the server failed; its log tells more under this trace id")
-            await problem_response(rejected, state["trace_id"])(scope, receive, noted)
-        finally:
-            route = _route(scope)
-            metrics.REQUESTS.labels(route, str(status), state.get("version", metrics.NONE)).inc()
-            metrics.SECONDS.labels(route).observe(time.perf_counter() - started)
-
-
-def _route(scope: Scope) -> str:
-    """The route as it is documented; `none` for what no route matched."""
-    return getattr(scope.get("route"), "path", metrics.NONE)
+    return problem_response(rejected, request.state.trace_id, request.url.path)

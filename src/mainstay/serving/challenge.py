@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -169,7 +170,7 @@ def _counted(attempt: Attempt[T]) -> Attempt[T]:
 class _Job(Generic[T]):
     """One scoring that somebody waits for until `deadline`, a time of `perf_counter`."""
 
-    __slots__ = ("deadline", "finished", "finite", "found", "given_up", "score", "tell", "version")
+    __slots__ = ("context", "deadline", "finished", "finite", "found", "given_up", "score", "tell", "version")
 
     def __init__(
         self,
@@ -180,12 +181,13 @@ class _Job(Generic[T]):
         deadline: float,
     ) -> None:
         self.version, self.score, self.finite, self.tell, self.deadline = version, score, finite, tell, deadline
+        self.context = copy_context()
         self.given_up = False
         self.found: Attempt[T] | None = None
         self.finished = math.inf
 
     def run(self) -> None:
-        self.found = scored_aside(self.version, self.score, self.finite)
+        self.found = self.context.run(scored_aside, self.version, self.score, self.finite)
         self.finished = time.perf_counter()
         self.tell()
 

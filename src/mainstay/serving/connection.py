@@ -11,7 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mainstay.serving.problems import MEDIA_TYPE, Rejected, as_json, problem
+from mainstay.serving import metrics
+from mainstay.serving.problems import KINDS, MEDIA_TYPE, Rejected, as_json, problem
 
 HEAD_BYTES = 65_536
 """The most bytes of a request's first line and headers."""
@@ -54,6 +55,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.waits:
+            metrics.REQUESTS.labels(metrics.NONE, str(rejected.status), metrics.NONE).inc()
+            metrics.ERRORS.labels(metrics.NONE, KINDS[rejected.status][0], metrics.NONE).inc()
             body = as_json(problem(rejected, secrets.token_hex(16)))
             head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(

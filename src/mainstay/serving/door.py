@@ -1,6 +1,7 @@
 """What every request passes before its route: may this key do that, and is the answer to be had in a form it takes."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Send
@@ -21,8 +22,8 @@ NEEDED: Mapping[str, Scope] = {
 }
 """The scope that each route needs; those below /health need no key, and any other path needs one that is known."""
 
-TEXT = frozenset({"/metrics"})
-"""Routes that answer with text."""
+OTHER = frozenset({"/metrics", "/predict_batch"})
+"""Routes that answer with something else than JSON too, and say for themselves what they have."""
 
 
 def free(path: str) -> bool:
@@ -40,7 +41,8 @@ def needed(path: str) -> Scope | None:
 class Door:
     """ASGI middleware: nothing is read of a request, and no route is reached, before `access` lets it in.
 
-    Leaves the id of the key that asks in the request's state, as `key`.
+    Leaves in the request's state the id of the key that asks, as `key`, and as `charge` what a route calls with the
+    number of rows once it knows it: it raises Rejected as `Access.charge`.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -53,9 +55,10 @@ class Door:
             try:
                 if not free(path) and "key" not in state:  # the hot route may have asked: a rate is spent once
                     state["key"] = self._access.check(scope["headers"], needed(path))
+                state["charge"] = partial(self._access.charge, state.get("key", ""))
                 check_accept(scope["headers"], path)
             except Rejected as rejected:
-                await problem_response(rejected, state.get("trace_id", ""))(scope, receive, send)
+                await problem_response(rejected, state.get("trace_id", ""), path)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -63,7 +66,7 @@ class Door:
 def check_accept(headers: Iterable[tuple[bytes, bytes]], path: str = "/predict") -> None:
     """Rejected with 406 where the `Accept` of a request rules out what its route answers with (RFC 9110, 12.5.1)."""
     given = [value for name, value in headers if name == b"accept"]
-    if not given or given[0] in (b"*/*", b"application/json") or path in TEXT or free(path):
+    if not given or given[0] in (b"*/*", b"application/json") or path in OTHER or free(path):
         return  # what scrapes and probes say they take is not to be trusted, and they take what they get
     weights: dict[str, float] = {}
     for each in b",".join(given).decode("latin-1").lower().split(","):

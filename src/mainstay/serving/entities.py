@@ -1,7 +1,7 @@
 """The entity of a request as it is stored: the one name under which it is assigned, logged and joined."""
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from mainstay.digests import pseudonym
 from mainstay.errors import NotFound, Refused
@@ -67,6 +67,13 @@ def as_given(given: str | int | None) -> str | None:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return text if text and not text.isspace() else None
+
+
+def stored_as_given(stored: Stored, given: Sequence[str]) -> bool:
+    """Whether all of these texts are surely stored as they are; a quick look, which may say no where it is so."""
+    if stored is not as_given and stored is not _category:
+        return False
+    return all(given) and "".join(given).isascii() and list(map(str.strip, given)) == given
 
 
 def _category(given: str | int | None) -> str | None:

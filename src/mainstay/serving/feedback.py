@@ -79,8 +79,8 @@ def add_feedback(app: FastAPI, arms: Arms, feedback: Feedback) -> None:
             raise Rejected(503, detail, headers={"retry-after": "1"})
         nonlocal ask_again
         async with read_body(request, bodies) as body, at_once:
-            live = arms.live
-            made = await asyncio.to_thread(lambda: _write(live, parse_json(body), feedback, horizon))
+            live, charge = arms.live, request.state.charge
+            made = await asyncio.to_thread(lambda: _write(live, parse_json(body), feedback, horizon, charge))
         try:
             await feedback.log.committed()
         except Unavailable as error:
@@ -93,7 +93,9 @@ def add_feedback(app: FastAPI, arms: Arms, feedback: Feedback) -> None:
         return Response(as_json(_answer(made, counted)), 202, media_type="application/json")
 
 
-def _write(live: Live, given: Any, feedback: Feedback, horizon: Callable[[str], timedelta]) -> Read:
+def _write(
+    live: Live, given: Any, feedback: Feedback, horizon: Callable[[str], timedelta], charge: Callable[[int], None]
+) -> Read:
     now = feedback.clock()
     try:
         made = read_feedback(given, live, horizon(live.split.configuration), now)
@@ -101,6 +103,7 @@ def _write(live: Live, given: Any, feedback: Feedback, horizon: Callable[[str], 
         log.warning("feedback was turned away: %s", error)
         detail = "the configuration that says how far labels look ahead cannot be read: send it again later"
         raise Rejected(503, detail, headers={"retry-after": "5"}) from error
+    charge(len(made.rows) + made.rejected)
     for kind, row in made.rows:
         try:
             feedback.log.append(kind, None, "", row)
@@ -135,13 +138,18 @@ def _answer(made: Read, counted: Counted | None) -> dict[str, Any]:
     }
 
 
-_TEXT_OR_NULL = {"type": ["string", "null"], "minLength": 1, "maxLength": 200}
+_TEXT_OR_NULL = {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "pattern": schemas.PRINTED}
 _TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 _ABOUT = {"prediction_id": _TEXT_OR_NULL, "entity": {**_TEXT_OR_NULL, "type": ["string", "integer", "null"]}}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "description": "At least one of labels, actions and complete_through. Doing it twice is the same as once.",
+    "anyOf": [
+        {"required": ["labels"]},
+        {"required": ["actions"]},
+        {"required": ["complete_through"], "properties": {"complete_through": {"type": "string"}}},
+    ],
     "properties": {
         "labels": {
             "type": "array",

@@ -4,16 +4,17 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
 from mainstay.serving.problems import Rejected
 
 BATCH_ROWS = 10_000
+JSON = "application/json"
 
 
 @dataclass(slots=True)
@@ -39,17 +40,17 @@ def batch_room() -> Room:
     return Room(most=32_000_000, seconds=20, together=128_000_000)
 
 
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
 
 @asynccontextmanager
-async def read_body(request: Request, room: Room) -> AsyncIterator[bytearray]:
-    """The bytes of a JSON body; they take up room until the context is left.
+async def read_body(request: Request, room: Room, kinds: Collection[str] = ()) -> AsyncIterator[bytearray]:
+    """The bytes of a JSON body, or of one of these media types; they take up room until the context is left.
 
     Rejected with 415 or 413 before more than is allowed was read, with 408 where it takes too long, and with 503 where
     there is no room for it now.
     """
-    _check_headers(request)
+    check_media_type(request, kinds)
     too_large = Rejected(413, f"the body is larger than {room.most:,} bytes, the most that is read here")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > room.most:
@@ -74,16 +75,24 @@ async def read_body(request: Request, room: Room) -> AsyncIterator[bytearray]:
         room.held -= len(body)
 
 
-def _check_headers(request: Request) -> None:
+def check_media_type(request: Request, kinds: Collection[str] = ()) -> str:
+    """The media type of a request's body: `application/json` for any kind of JSON, or one of `kinds`.
+
+    Rejected with 415 where it is another, or where it is compressed or in another encoding than UTF-8.
+    """
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     kind = kind.strip()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise Rejected(415, "the body must be declared as JSON, with `Content-Type: application/json`")
+    if kind.startswith("application/") and kind.endswith("+json"):
+        kind = JSON
+    if kind != JSON and kind not in kinds:
+        others = f"; or as {', '.join(kinds)}" if kinds else ""
+        raise Rejected(415, f"the body must be declared as JSON, with `Content-Type: application/json`{others}")
     charset = re.search(r"charset\s*=\s*\"?([^\s\";]*)", parameters)
     if charset and charset[1] not in ("utf-8", "utf8", "us-ascii"):
-        raise Rejected(415, "JSON is read as UTF-8 only")
+        raise Rejected(415, f"{'JSON' if kind == JSON else 'text'} is read as UTF-8 only")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Rejected(415, "the body must not be compressed")
+    return kind
 
 
 def parse_json(data: bytes | bytearray) -> Any:
@@ -132,11 +141,19 @@ def shown(name: str) -> str:
     return ascii(name if len(name) <= 64 else name[:64] + "…")
 
 
-def trace_of(request_headers: Sequence[str]) -> str:
-    """The trace id (32 hex digits) of W3C Trace Context, given every `traceparent` of a request; else a fresh one."""
+class Context(NamedTuple):
+    """A trace: its id (32 hex digits), and of the span that asks its id and whether it is recorded, where one asks."""
+
+    trace_id: str
+    parent: str | None = None
+    sampled: bool | None = None
+
+
+def context_of(request_headers: Sequence[str]) -> Context:
+    """W3C Trace Context, given every `traceparent` of a request; a fresh trace where there is none that is sound."""
     if len(request_headers) == 1:
         found = _TRACEPARENT.fullmatch(request_headers[0].strip())
-        sound = found and found[1] != "ff" and (found[1] != "00" or not found[4])
+        sound = found and found[1] != "ff" and (found[1] != "00" or not found[5])
         if found and sound and found[2].strip("0") and found[3].strip("0"):
-            return found[2]
-    return secrets.token_hex(16)
+            return Context(found[2], found[3], bool(int(found[4], 16) & 1))
+    return Context(secrets.token_hex(16))

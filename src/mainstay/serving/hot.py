@@ -16,15 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mainstay.errors import Unavailable
 from mainstay.logged import micros
 from mainstay.observed import Ending, Role
+from mainstay.serving import metrics
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering, finite, unwritten
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import scored as attempted
-from mainstay.serving.guard import parse_json, trace_of
+from mainstay.serving.guard import Context, context_of, parse_json
+from mainstay.serving.logs import about
 from mainstay.serving.predict import LONGEST, Asked, Question, read_request
 from mainstay.serving.problems import Rejected, problem_response
 from mainstay.serving.recording import Asking, single_record
 from mainstay.serving.tally import Tally
+from mainstay.serving.tracing import Timeline, Traces, traceparent
+from mainstay.serving.witness import count
 
 ROUTE = "/predict"
 LARGEST = 65_536
@@ -36,12 +40,21 @@ _decode = msgspec.json.Decoder().decode
 class Hot:
     """ASGI middleware, outermost. For one event loop."""
 
-    def __init__(self, app: ASGIApp, arms: Arms, answering: Answering, access: Access, tally: Tally) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        arms: Arms,
+        answering: Answering,
+        access: Access,
+        tally: Tally,
+        traces: Traces | None = None,
+    ) -> None:
         self._app = app
         self._arms = arms
         self._answering = answering
         self._tally = tally
         self._access = access
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":
@@ -51,7 +64,7 @@ class Hot:
         headers = dict(scope["headers"])
         live = self._arms.live
         state = scope["state"] = {**scope.get("state", {}), "started": started}
-        if live is None or not _plain(headers, len(scope["headers"])):
+        if live is None or scope["query_string"] or not _plain(headers, len(scope["headers"])):
             await self._app(scope, receive, send)
             return
         try:
@@ -69,10 +82,15 @@ class Hot:
         else:
             await self._app(scope, _Rest(receive, lambda: _resumed(waiting, pending)), send)
             return
-        traceparent = headers.get(b"traceparent")
-        trace_id = self._answering.ids.trace() if traceparent is None else trace_of([traceparent.decode("latin-1")])
-        state["trace_id"] = trace_id
-        found = None if message.get("more_body") else self._answer(live, message.get("body", b""), trace_id, started)
+        timeline = back = None
+        given = headers.get(b"traceparent")
+        if given is None and self._traces is None:
+            trace_id = state["trace_id"] = self._answering.ids.trace()
+        else:
+            timeline, back = self._begin(given, state, started)
+            trace_id = state["trace_id"]
+        body = message.get("body", b"")
+        found = None if message.get("more_body") else self._answer(live, body, trace_id, started, timeline)
         if found is None:
             await self._app(scope, _Rest(receive, lambda: _known(message)), send)
             return
@@ -82,33 +100,48 @@ class Hot:
         except Unavailable:
             # Not for the application: it would write the same prediction down again.
             await problem_response(unwritten(), trace_id)(scope, receive, send)
+            count(ROUTE, 503, metrics.NONE, time.perf_counter() - started, problem=True)
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    (b"content-length", b"%d" % len(answer)),
-                    (b"content-type", b"application/json"),
-                ],
-            }
-        )
+        if timeline is not None:
+            timeline.step("log")
+        told = [(b"content-length", b"%d" % len(answer)), (b"content-type", b"application/json")]
+        if back is not None:
+            told.append((b"traceparent", back))
+        await send({"type": "http.response.start", "status": 200, "headers": told})
         await send({"type": "http.response.body", "body": answer})
         made = attempt.made
         self._tally.answered(attempt.version, made.decision, made.probability, time.perf_counter() - started)
         if question.live.listens:
             self._answering.heard(question.live, question, asking, attempt.version)
+        if timeline is not None and self._traces is not None:
+            self._traces.end(timeline, "POST", ROUTE, 200, attempt.version)
 
-    def _answer(self, live: Live, body: bytes, trace_id: str, started: float) -> Any:
+    def _begin(
+        self, given: bytes | None, state: dict[str, Any], started: float
+    ) -> tuple[Timeline | None, bytes | None]:
+        """Choose the request's trace, and whether it is sampled; and its answer's `traceparent`, if any."""
+        context = Context(self._answering.ids.trace()) if given is None else context_of([given.decode("latin-1")])
+        timeline = None if self._traces is None else self._traces.begin(context, started)
+        back = traceparent(context, timeline)
+        state["trace_id"], state["timeline"], state["traceparent"] = context.trace_id, timeline, back
+        return timeline, back
+
+    def _answer(self, live: Live, body: bytes, trace_id: str, started: float, timeline: Timeline | None) -> Any:
         """The answer, once it is in the log, and what it was made of; None where this is for the application."""
         answering = self._answering
         now = answering.clock()
         try:
             given = _read(body)
             asked = _asked(given, answering.ids.prediction(now), live)
+            about(trace_id, asked.prediction_id)
+            if timeline is not None:
+                timeline.prediction_id = asked.prediction_id
+                timeline.step("validate")
             question = Question(live, asked, now)
         except Rejected:
             return None
+        if timeline is not None:
+            timeline.step("features")
         version = question.assignment.version
         if version != live.incumbent:
             return None
@@ -117,6 +150,8 @@ class Hot:
         attempt = attempted(version, lambda: arm.score(row.values), finite)
         if attempt.ending is not Ending.OK or attempt.made is None:
             return None
+        if timeline is not None:
+            timeline.step("score")
         asking = Asking(micros(now), started, trace_id, live.split.number)
         before_log_us = (time.perf_counter() - started) * 1e6
         record = single_record(asking, question, Role.ANSWERED, attempt, before_log_us)

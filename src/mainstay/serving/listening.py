@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,7 +53,8 @@ class Listeners:
         the rows are counted as unwritten.
         """
         ear = self._ears.get(version) or self._ears.setdefault(version, _Ear(version, *self._shape))
-        taken = ear.takes(_Heard(rows, lambda: scored_aside(version, score, finite), write))
+        context = copy_context()
+        taken = ear.takes(_Heard(rows, lambda: context.run(scored_aside, version, score, finite), write))
         if not taken:
             metrics.LISTENED.labels(version, "shed").inc(rows)
         return taken

@@ -22,6 +22,7 @@ from mainstay.records import decode
 from mainstay.serving.child import Child, begun
 from mainstay.serving.exposure import check_access
 from mainstay.serving.kept_keys import read_keys
+from mainstay.serving.logs import saying
 from mainstay.serving.shipper import shipping
 from mainstay.serving.work import DRAIN, Part, Work
 from mainstay.settings import Settings, make_home
@@ -44,6 +45,11 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     Misconfigured for a host, port or certificate that cannot be; Unavailable where the port is taken, or where workers
     die before they are ready.
     """
+    say = saying(settings.logs, say)
+    if settings.otlp_endpoint:
+        from mainstay.serving.tracing import check_tracing  # what is imported here delays the workers
+
+        check_tracing(settings)
     tls = check_tls(settings)
     make_home(settings)
     with listen(host, port) as listener:

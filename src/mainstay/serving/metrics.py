@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NONE, SEVERAL = "none", "several"
@@ -44,9 +45,24 @@ REQUESTS = Counter(
 )
 SECONDS = TalliedHistogram(
     "mainstay_request_seconds",
-    "Seconds from a request's headers to the last byte of its answer, by route. Uploading the body counts.",
-    ("route",),
+    "Seconds from a request's headers to the last byte of its answer, by route and the version that answered, as in"
+    " mainstay_requests. Uploading the body counts.",
+    ("route", "version"),
     buckets=SECONDS_BOUNDS,
+    registry=REGISTRY,
+)
+ERRORS = Counter(
+    "mainstay_errors",
+    "Requests that got a problem instead of an answer, by route, the problem's kind (the end of its `type`), and the"
+    " version whose defect it is, `none` where it is no version's. `disconnected`: the client left before its answer.",
+    ("route", "kind", "version"),
+    registry=REGISTRY,
+)
+REJECTIONS = Counter(
+    "mainstay_rejections",
+    "What was refused before it was scored, by the kind of problem. Each row of a batch counts, whatever the batch's"
+    " own status; a sample is in the observations.",
+    ("kind",),
     registry=REGISTRY,
 )
 PREDICTIONS = Counter(
@@ -95,7 +111,6 @@ LISTENED = Counter(
     ("version", "outcome"),
     registry=REGISTRY,
 )
-
 LOG_BACKLOG = Gauge(
     "mainstay_log_backlog_bytes",
     "Bytes of this host's segments that were not shipped yet, those being written included.",
@@ -117,6 +132,8 @@ LOG_FAILURES = Counter(
 METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     REQUESTS,
     SECONDS,
+    ERRORS,
+    REJECTIONS,
     PREDICTIONS,
     PROBABILITY,
     SPLIT_NUMBER,
@@ -128,20 +145,23 @@ METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     ATTEMPTS,
     LISTENED,
 )
-"""Every metric there is."""
+"""Every metric that processes count; those of the shipper are in `shipped.py`."""
 
 
-def exposition(directory: Path | None) -> bytes:
-    """The metrics in Prometheus's text format: of this process, or of all that share `directory`.
+def exposition(directory: Path | None, *others: Collector) -> bytes:
+    """The metrics in Prometheus's text format: of this process, or of all that share `directory`; and the others'.
 
     The library decides when it is imported which of the two it counts for: a worker that shares a directory was
     started with PROMETHEUS_MULTIPROC_DIR.
     """
-    if directory is None:
-        return generate_latest(REGISTRY)
-    shared = CollectorRegistry()
-    MultiProcessCollector(shared, str(directory))  # type: ignore[no-untyped-call]
-    return generate_latest(shared)
+    counted = REGISTRY
+    if directory is not None:
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted, str(directory))  # type: ignore[no-untyped-call]
+    beside = CollectorRegistry()
+    for each in others:
+        beside.register(each)
+    return generate_latest(counted) + generate_latest(beside)
 
 
 def count_answers(answers: Iterable[Mapping[str, Any]]) -> str:

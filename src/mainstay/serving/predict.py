@@ -27,7 +27,7 @@ NAMED = 3
 NOT_FINITE = "the model made no finite probability of this row"
 
 _LARGEST = int("9" * LONGEST)
-_ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
+ANY_TEXT = f"a text of 1 to {LONGEST} characters, none of them a control character"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -56,10 +56,10 @@ def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> A
         raise Rejected(422, "a request is a JSON object", [Problem("", "is not an object", "an object")])
     entity, request_id, features = (given.get(name) for name in ("entity", "request_id", "features"))
     problems = []
-    if not _is_text(entity) and not (isinstance(entity, int) and not isinstance(entity, bool) and _short(entity)):
-        problems.append(Problem("entity", "is not a text", f"{_ANY_TEXT}, or an integer"))
-    if not _is_text(request_id):
-        problems.append(Problem("request_id", "is not a text", _ANY_TEXT))
+    if not is_text(entity) and not (isinstance(entity, int) and not isinstance(entity, bool) and _short(entity)):
+        problems.append(Problem("entity", "is not a text", f"{ANY_TEXT}, or an integer"))
+    if not is_text(request_id):
+        problems.append(Problem("request_id", "is not a text", ANY_TEXT))
     if features is None:
         problems.append(Problem("features", "is missing", "an object with the features, by name"))
     elif not isinstance(features, dict):
@@ -74,7 +74,7 @@ def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> A
     return Asked(prediction_id, entity, stored(entity), request_id, features or {})
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Whether it is a text that may stand in a log and in a ledger, or is not given."""
     return value is None or (isinstance(value, str) and 0 < len(value) <= LONGEST and not _CONTROL.search(value))
 

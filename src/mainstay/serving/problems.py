@@ -20,7 +20,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     406: ("not-acceptable", "The answer cannot be had in that form"),
     408: ("too-slow", "The body took too long to arrive"),
     413: ("too-large", "The request is too large"),
-    415: ("unsupported-media-type", "The body is not declared as JSON"),
+    415: ("unsupported-media-type", "The body is of a kind that is not read"),
     422: ("invalid-request", "The request does not fit the contract"),
     429: ("too-often", "The key's rate is used up"),
     431: ("too-many-headers", "The headers are too large"),
@@ -31,16 +31,25 @@ KINDS: Mapping[int, tuple[str, str]] = {
 
 
 class Rejected(Exception):
-    """A request that gets no answer, only a problem document with this status."""
+    """A request that gets no answer, only a problem document with this status.
+
+    `version` is the version whose defect it is, where it is one's.
+    """
 
     def __init__(
-        self, status: int, detail: str, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        errors: Sequence[Problem] = (),
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.version = version
 
 
 def problem(rejected: Rejected, trace_id: str, instance: str | None = None) -> dict[str, Any]:
@@ -62,6 +71,12 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def problem_response(rejected: Rejected, trace_id: str) -> Response:
-    """The answer that carries a problem."""
-    return Response(as_json(problem(rejected, trace_id)), rejected.status, rejected.headers, media_type=MEDIA_TYPE)
+def problem_response(rejected: Rejected, trace_id: str, path: str = "") -> Response:
+    """The answer that carries a problem.
+
+    Below `/v2` it has the Open Inference Protocol's `error` too, which RFC 9457 (3.2) lets it have.
+    """
+    made = problem(rejected, trace_id)
+    if path == "/v2" or path.startswith("/v2/"):
+        made["error"] = rejected.detail
+    return Response(as_json(made), rejected.status, rejected.headers, media_type=MEDIA_TYPE)

@@ -1,14 +1,16 @@
 """A sample of the requests that were refused before scoring: a burst of them is trouble upstream."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from mainstay.errors import Unavailable
 from mainstay.logged import rejection_row
 from mainstay.observed import Rejection
-from mainstay.serving.problems import Rejected
+from mainstay.serving import metrics
+from mainstay.serving.problems import KINDS, Rejected
 from mainstay.serving.recording import Appends
 
 A_SECOND = 20
@@ -31,12 +33,23 @@ class Rejections:
         self._written = 0
 
     def note(self, rejected: Rejected, key: str | None = None) -> None:
-        """Log what was refused, if there is room for it in this second. `key` is the id of the API key, if any.
+        """Count what was refused, and log it if there is room for it in this second. `key` is the API key's id, if any.
 
         Where the log cannot be written nothing is: whoever was refused waits for no disk.
         """
-        if rejected.status not in SAMPLED:
-            return
+        if rejected.status in SAMPLED:
+            metrics.REJECTIONS.labels(KINDS[rejected.status][0]).inc()
+            self._write(rejected, key)
+
+    def note_rows(self, rejected: Sequence[Rejected], key: str | None = None) -> None:
+        """As `note`, for the refused rows of one batch."""
+        for status, count in Counter(each.status for each in rejected).items():
+            if status in SAMPLED:
+                metrics.REJECTIONS.labels(KINDS[status][0]).inc(count)
+        for each in [each for each in rejected if each.status in SAMPLED][:A_SECOND]:
+            self._write(each, key)
+
+    def _write(self, rejected: Rejected, key: str | None) -> None:
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._written = second, 0

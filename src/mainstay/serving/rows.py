@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mainstay.digests import digest
 from mainstay.nouns import Value
 from mainstay.records import encode
+from mainstay.scoring.coded import BatchScorer
 from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.rowwise import RowReader, RowScorer, ScoredRow
 from mainstay.scoring.scorer import Scored, Scorer
@@ -33,6 +34,7 @@ class ArmRows:
         self.contract = digest([encode(each) for each in bundle.encoder.inputs])
         """The digest of the contract that the row was held to."""
         self._idle = [RowScorer(scorer)]
+        self._batch: BatchScorer | None = None
         classes = json.dumps(rule.classes, ensure_ascii=False, separators=(",", ":"))
         self._quoted = {name: quoted(name) for name in (*rule.classes, *(band for band, _ in rule.risk))}
         self._middle = f'"threshold":{rule.threshold!r},"classes":{classes},"scores":['
@@ -47,6 +49,13 @@ class ArmRows:
         scored = row.score(values)
         self._idle.append(row)
         return scored
+
+    @property
+    def batch(self) -> BatchScorer:
+        """The scorer of many rows by the column; made when it is first asked for, in some tens of milliseconds."""
+        if self._batch is None:  # two threads may both make one; either will do
+            self._batch = BatchScorer(self.scorer)
+        return self._batch
 
     def tensor(self, values: Sequence[Value]) -> bytes:
         """The tensor of a row that this arm's reader read, as little-endian float32."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mainstay.nouns import Value
-from mainstay.scoring.encode import Input
+from mainstay.scoring.encode import LARGEST_INTEGER, LARGEST_NUMBER, Input
 from mainstay.scoring.reading import expectation
 from mainstay.serving.arms import Live
 from mainstay.serving.guard import BATCH_ROWS
@@ -14,6 +14,9 @@ from mainstay.serving.predict import LONGEST, answers
 from mainstay.serving.problems import MEDIA_TYPE, Rejected
 
 Schema = dict[str, Any]
+
+PRINTED = r"^[^\u0000-\u001f\u007f]+$"
+"""Texts without a control character."""
 
 
 class Shape(BaseModel):
@@ -34,6 +37,23 @@ class Answer(Shape):
     version: str = Field(description="the version that answered")
     flags: list[str] = Field(description="what was odd: `unseen_category:NAME`, `out_of_range:NAME`")
     trace_id: str = Field(description="of the `traceparent` header where there was one")
+
+
+class ReasonCode(Shape):
+    """What one feature changes."""
+
+    feature: str
+    value: float | str | None = Field(description="as it was scored")
+    reference: float | str | None = Field(description="the median, or the most frequent category, of the training rows")
+    change: float = Field(description="the probability with the reference value minus the row's own")
+
+
+class Reasoned(Answer):
+    """One prediction, with reasons where they were asked for."""
+
+    reasons: list[ReasonCode] | None = Field(
+        None, description="where `reasons` was asked for: the largest changes first; null if the model failed at them"
+    )
 
 
 class Wrong(Shape):
@@ -102,7 +122,8 @@ def with_live(document: Schema, live: Live | None, now: datetime) -> Schema:
         if not isinstance(made, Rejected):
             _give_example(document, "/predict", request, made)
             _give_example(document, "/predict_batch", {"rows": [request]}, {"predictions": [made]})
-    identifier = {"type": ["string", "null"], "minLength": 1, "maxLength": LONGEST}
+            document["paths"]["/explain"]["post"]["requestBody"]["content"]["application/json"]["example"] = request
+    identifier = {"type": ["string", "null"], "minLength": 1, "maxLength": LONGEST, "pattern": PRINTED}
     schemas["PredictRequest"] = {
         "type": "object",
         "additionalProperties": False,
@@ -133,22 +154,41 @@ def features_schema(inputs: tuple[Input, ...], live: Live) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": [each.name for each in inputs if not each.nullable],
-        "properties": {each.name: _input_schema(each, flagged[each.kind]) for each in inputs},
+        "properties": {each.name: _input_schema(each, flagged[each.kind], _listed(each, live)) for each in inputs},
     }
 
 
-def _input_schema(given: Input, flagged: bool) -> Schema:
-    kind = "string" if given.kind == "category" else given.type
-    described: Schema = {"type": [kind, "null"] if given.nullable else kind, "description": expectation(given)}
+def _listed(given: Input, live: Live) -> tuple[str, ...] | None:
+    """The categories that are known of an input, whether its contract lists them or training saw them."""
+    if given.kind != "category" or given.values is not None:
+        return given.values
+    return tuple(sorted(live.arms[live.split.champion].bundle.encoder.learned[given.name]))
+
+
+def _input_schema(given: Input, flagged: bool, listed: tuple[str, ...] | None) -> Schema:
+    """What a feature may be. Where more is taken and flagged, `anyOf` has both: what is usual, and what is taken."""
+    kinds: list[str] = ["string"] if given.kind == "category" else [given.type]
+    taken: Schema = {}
+    if given.kind == "number":
+        most = LARGEST_INTEGER if given.type == "integer" else LARGEST_NUMBER
+        taken = {"minimum": -most, "maximum": most}
+    elif flagged:  # a number or a truth is a category as it is spelt, and a blank is none
+        kinds, taken = ["string", "number", "boolean"], {"pattern": r"\S"}
+    if given.nullable:
+        kinds.append("null")
+    taken["type"] = kinds if len(kinds) > 1 else kinds[0]
+    usual: Schema = {}
     if given.range is not None:
-        described |= {"minimum": given.range[0], "maximum": given.range[1]}
-    if given.values is not None:
-        described["enum"] = [*given.values, *([None] if given.nullable else [])]
+        usual = {"minimum": given.range[0], "maximum": given.range[1]}
+    if listed is not None:
+        usual = {"enum": [*listed, *([None] if given.nullable else [])]}
+    described = expectation(given)
     if given.kind == "category" and given.values is None:
-        described["description"] += ", one that training saw"
-    if flagged and (given.range is not None or given.kind == "category"):
-        described["description"] += "; anything else is scored all the same, and flagged"
-    return described
+        described += ", one that training saw"
+    if flagged and usual:
+        described += "; anything else is scored all the same, and flagged"
+        return taken | {"description": described, "anyOf": [usual, taken]}
+    return taken | {"description": described} | usual
 
 
 def example(inputs: tuple[Input, ...], rows: tuple[Any, ...]) -> dict[str, Value]:

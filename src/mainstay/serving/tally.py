@@ -18,6 +18,8 @@ class _Arm:
     decisions: dict[str, int] = field(default_factory=dict)
     probabilities: list[int] = field(default_factory=lambda: [0] * (len(metrics.PROBABILITY_BOUNDS) + 1))
     probability: float = 0.0
+    seconds: list[int] = field(default_factory=lambda: [0] * (len(metrics.SECONDS_BOUNDS) + 1))
+    total: float = 0.0
 
 
 class Tally:
@@ -26,8 +28,6 @@ class Tally:
     def __init__(self, route: str) -> None:
         self._route = route
         self._arms: dict[str, _Arm] = {}
-        self._seconds = [0] * (len(metrics.SECONDS_BOUNDS) + 1)
-        self._total = 0.0
         self._due: asyncio.TimerHandle | None = None
 
     def answered(self, version: str, decision: str, probability: float, seconds: float) -> None:
@@ -38,8 +38,8 @@ class Tally:
         arm.decisions[decision] = arm.decisions.get(decision, 0) + 1
         arm.probabilities[bisect_left(metrics.PROBABILITY_BOUNDS, probability)] += 1
         arm.probability += probability
-        self._seconds[bisect_left(metrics.SECONDS_BOUNDS, seconds)] += 1
-        self._total += seconds
+        arm.seconds[bisect_left(metrics.SECONDS_BOUNDS, seconds)] += 1
+        arm.total += seconds
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(EVERY, self.flush)
 
@@ -53,8 +53,5 @@ class Tally:
                 metrics.PREDICTIONS.labels(version, decision).inc(count)
             metrics.REQUESTS.labels(self._route, "200", version).inc(sum(arm.decisions.values()))
             metrics.PROBABILITY.labels(version).take(arm.probabilities, arm.probability)
-        if self._arms:
-            metrics.SECONDS.labels(self._route).take(self._seconds, self._total)
+            metrics.SECONDS.labels(self._route, version).take(arm.seconds, arm.total)
         self._arms.clear()
-        self._seconds = [0] * len(self._seconds)
-        self._total = 0.0

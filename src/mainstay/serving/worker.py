@@ -21,6 +21,7 @@ import uvicorn
 
 from mainstay.errors import Unavailable
 from mainstay.observed import Counted, Told
+from mainstay.progress import read_progress
 from mainstay.registry.configured import configuration
 from mainstay.registry.loading import load
 from mainstay.registry.manifest import Manifest
@@ -36,8 +37,11 @@ from mainstay.serving.heard import Heard
 from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept
 from mainstay.serving.log import Log
+from mainstay.serving.logs import say_on_stderr
+from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
+from mainstay.serving.tracing import traces_from
 from mainstay.serving.work import DRAIN, EVERY, Work
 from mainstay.settings import Settings
 from mainstay.stores import Stores, stores
@@ -100,7 +104,9 @@ def feedback_of(opened: Stores, use_case: str, written: Log) -> Feedback:
 def access_of(settings: Settings, use_case: str, heard: Heard, open_: bool) -> Access:
     """Who may ask for a use case, as the supervisor and the settings tell. Misconfigured as `tokens_of`."""
     tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
-    return Access(heard.keys, settings.home / "access" / f"{use_case}.json", settings.clock, tokens, open_)
+    kept = settings.home / "access" / f"{use_case}.json"
+    rate = (settings.oidc_rate, settings.oidc_burst) if settings.oidc_rate else None
+    return Access(heard.keys, kept, settings.clock, tokens, open_, token_rate=rate)
 
 
 class Server(uvicorn.Server):
@@ -155,7 +161,7 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     started it. `say` is what the supervisor hears: what is warm, and how it stands once requests are taken.
     """
     use_case = work.use_case
-    say_on_stderr()
+    say_on_stderr(settings.logs)
     opened, heard = stores(settings), Heard()
     arms = arms_of(opened, use_case, heard, Word(say).holds)
     access = access_of(settings, use_case, heard, work.open_)
@@ -163,11 +169,12 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, use_case, written)
-    app = create_app(
-        arms, use_case, answering, access, Path(work.shared_metrics) if work.shared_metrics else None, feedback, tally
-    )
+    traces = traces_from(settings, use_case)
+    shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    shared_metrics = Path(work.shared_metrics) if work.shared_metrics else None
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
     config = uvicorn.Config(
-        Hot(app, arms, answering, access, tally),
+        Hot(app, arms, answering, access, tally, traces),
         loop="uvloop",
         http=Connection,
         ssl_certfile=settings.tls_cert or None,
@@ -204,6 +211,8 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
         watch.join(FIRST_LOOK)
         answering.listeners.close(LEAVE)
         written.close()
+        if traces is not None:
+            traces.close()
     if hanging():
         logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
         logging.shutdown()
@@ -235,24 +244,6 @@ class Word:
         except OSError as error:
             raise Unavailable("the supervisor is gone") from error
         self._said, self._next = (split, warm), now + EVERY
-
-
-class OneLine(logging.Formatter):
-    """A record on one line, its traceback included: a line of a log is a record to whatever collects it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
-
-
-def say_on_stderr() -> None:
-    """Send what this package and uvicorn log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
-    for name, level in (("mainstay", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
 
 
 def run() -> None:

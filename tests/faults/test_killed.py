@@ -113,6 +113,7 @@ class Client:
         return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found by ps, as on Linux")
 def test_every_acknowledged_record_outlives_twenty_kills_exactly_once(home: Path, row: dict[str, Any]) -> None:
     killed = 0

@@ -1,0 +1,77 @@
+"""Tests of counts that may be looked at as often as one likes: errors of two arms, and who was assigned to which.
+
+Lindon & Malek, "Anytime-valid inference for multinomial count data" (arXiv 2011.03567). Given that an error happened,
+which arm it happened in is a coin of the traffic's share: no base rate is needed, three errors are enough to begin
+with, and the time of day moves nothing. Each is the log of an e-value: under the null its expectation is at most 1 at
+every look, so that it ever reaches 1/α has probability at most α (Ville).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.special import betaincc, betaln, gammaln
+
+STRENGTH = 20.0
+"""The errors that the prior of `worse` is worth, split as the traffic: Beta(10, 10) at equal shares."""
+FLOOR = -700.0
+"""As little evidence as there is: an e-value of 1e-304. Below, numbers end, and a log of none could not be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Events while the shares stood: in the challenger and in the champion, and the challenger's share, in (0, 1)."""
+
+    challenger: int
+    champion: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.challenger < 0 or self.champion < 0:
+            raise ValueError("counts are not negative")
+        if not 0 < self.share < 1:
+            raise ValueError(f"a share is strictly between 0 and 1, not {self.share:g}: one arm alone compares nothing")
+
+
+def worse(epochs: Sequence[Epoch], ratio: float = 1.0) -> float:
+    """ln of the e-value against "an error is at most `ratio` times as likely in the challenger". 0 without errors.
+
+    Each epoch's e-value is a fair bet of its own, whatever came before, so they are multiplied. An entity's first
+    error alone counts, once per rollout. ValueError unless ratio >= 1.
+    """
+    if not ratio >= 1:
+        raise ValueError(f"harm is a ratio of at least 1, not {ratio:g}")
+    return max(FLOOR, sum(_worse(each, ratio) for each in epochs))
+
+
+def _worse(epoch: Epoch, ratio: float) -> float:
+    null = ratio * epoch.share / (ratio * epoch.share + 1 - epoch.share)
+    # The prior is split as the null's coin: at a 5 % share, Beta(10, 10) would look for harm that is not plausible.
+    a, b = STRENGTH * null, STRENGTH * (1 - null)
+    treated, control = epoch.challenger, epoch.champion
+    above = float(betaincc(a + treated, b + control, null))
+    if above <= 0:
+        return FLOOR
+    return float(
+        betaln(a + treated, b + control)
+        + math.log(above)
+        - betaln(a, b)
+        - math.log(float(betaincc(a, b, null)))
+        - treated * math.log(null)
+        - control * math.log1p(-null)
+    )
+
+
+def unbalanced(epochs: Sequence[Epoch]) -> float:
+    """ln of the e-value against "entities were assigned as the shares say"; the counts are of entities, once each.
+
+    Two-sided, with one prior entity in each arm. 0 without entities. A rollout freezes at 1000: its assignment is
+    broken, and nothing that was measured by it can be believed.
+    """
+    return max(FLOOR, sum(_unbalanced(each) for each in epochs))
+
+
+def _unbalanced(epoch: Epoch) -> float:
+    treated, control = epoch.challenger, epoch.champion
+    mixture = gammaln(2) - gammaln(2 + treated + control) + gammaln(1 + treated) + gammaln(1 + control)
+    return float(mixture - treated * math.log(epoch.share) - control * math.log1p(-epoch.share))
