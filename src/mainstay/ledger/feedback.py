@@ -3,7 +3,7 @@
 It counts, and nothing more: the observations hold what was told, and readers of them do without it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select
@@ -15,12 +15,6 @@ from mainstay.observed import Counted, Told
 
 AT_ONCE = 500
 """Anchors in one statement: databases limit how many values one may hold."""
-
-
-def noting(url: str, use_case: str) -> Callable[[Sequence[Told], datetime], Counted]:
-    """`note` about a use case in the ledger at this address, for a process that has no other use for one."""
-    ledger = Ledger(url)
-    return lambda told, known_at: note(ledger, use_case, told, known_at)
 
 
 def note(ledger: Ledger, use_case: str, told: Sequence[Told], known_at: datetime) -> Counted:

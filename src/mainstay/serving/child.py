@@ -6,13 +6,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mainstay.serving.work import News, Work, news_line
+from mainstay.errors import MainstayError
+from mainstay.observed import Counted, Told
+from mainstay.serving.work import News, Work, news_line, trouble_told
+
+Note = Callable[[Sequence[Told], datetime], Counted]
 
 HUNG = 3.0
 """Seconds without a word after which a worker is not reported: nobody knows what it serves."""
@@ -35,11 +40,16 @@ class Child:
     _heard_at: float = 0.0
     _told: bool = False
     _news: News | None = None
+    _answers: list[str] = field(default_factory=list)
+    _note: Note = field(init=False)
     _due: threading.Condition = field(default_factory=threading.Condition)
 
-    def tell(self, work: Work, news: News) -> None:
-        """Have it serve. What follows is told by threads: a worker that hangs holds up nobody else."""
-        self._news = news
+    def tell(self, work: Work, news: News, note: Note) -> None:
+        """Have it serve. What follows is told by threads: a worker that hangs holds up nobody else.
+
+        `note` counts, for it, what was told in feedback; it raises MainstayError where it cannot.
+        """
+        self._news, self._note = news, note
         self._told = True
         threading.Thread(target=self._listen, name="listening", daemon=True).start()
         threading.Thread(target=self._speak, args=(work,), name="telling", daemon=True).start()
@@ -71,15 +81,32 @@ class Child:
         with suppress(OSError, ValueError):  # it has ended, and its stream may be closed
             if stdin is not None:
                 stdin.write(work.line())
-            while stdin is not None and (news := self._next(told)) is not None:
-                stdin.write(news_line(news, told))
+            while stdin is not None:
+                news, answers = self._next(told)
+                if news is None:
+                    return
+                if news is not told:
+                    stdin.write(news_line(news, told))
+                stdin.writelines(answers)
                 stdin.flush()
                 told = news
 
-    def _next(self, told: News) -> News | None:
+    def _next(self, told: News) -> tuple[News | None, list[str]]:
         with self._due:
-            self._due.wait_for(lambda: self._news is not told)
-            return self._news
+            self._due.wait_for(lambda: self._news is not told or self._answers)
+            answers, self._answers = self._answers, []
+            return self._news, answers
+
+    def _answer(self, words: Mapping[str, Any]) -> None:
+        made: dict[str, Any] = {"noted": words["note"]}
+        try:
+            told = [Told(*each) for each in words["told"]]
+            made |= asdict(self._note(told, datetime.fromisoformat(words["at"])))
+        except MainstayError as error:
+            made["trouble"] = trouble_told(error)
+        with self._due:
+            self._answers.append(json.dumps(made) + "\n")
+            self._due.notify()
 
     def _listen(self) -> None:
         stdout = self.process.stdout
@@ -88,6 +115,10 @@ class Child:
             if "version" in words:
                 self.health = words
                 self.settled.set()
+                continue
+            if "note" in words:
+                # On a thread of its own: the ledger may keep it waiting, and what the worker says next is heard.
+                threading.Thread(target=self._answer, args=(words,), name="noting", daemon=True).start()
                 continue
             before, self._holds = self._holds, (words["split"], tuple(words["warm"]))
             self._heard_at = time.monotonic()

@@ -182,7 +182,7 @@ class _Workers:
                 news = supervisor.look()
                 check(self.open_ or _anybody(self.settings, self.use_case, news["keys"]))
                 for worker in self.running:
-                    worker.tell(self._work(), news)
+                    worker.tell(self._work(), news, supervisor.note)
                 supervisor.start()
                 stack.callback(supervisor.end)
                 stack.callback(self._end)
@@ -229,7 +229,7 @@ class _Workers:
                 supervisor.sign_off(worker)
                 if not self.stop.wait(1.0):  # one that dies at once is not started more often than this
                     other = self._begun()
-                    other.tell(self._work(), supervisor.news)
+                    other.tell(self._work(), supervisor.news, supervisor.note)
                     self.running[place] = other
 
     def _end(self) -> None:

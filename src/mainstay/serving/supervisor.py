@@ -3,13 +3,15 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mainstay.errors import MainstayError
 from mainstay.ledger.facts import Ledger
+from mainstay.ledger.feedback import note
 from mainstay.ledger.replicas import report, sign_off
-from mainstay.observed import Replica
+from mainstay.observed import Counted, Replica, Told
 from mainstay.serving.child import Child
 from mainstay.serving.following import Following
 from mainstay.serving.work import EVERY, News
@@ -53,6 +55,10 @@ class Supervisor:
         for child in self.children:
             child.hear(self.news)
         return self.news
+
+    def note(self, told: Sequence[Told], at: datetime) -> Counted:
+        """Count what a worker was told in feedback, as `mainstay.ledger.feedback.note`."""
+        return note(self.ledger, self.use_case, told, at)
 
     def end(self) -> None:
         """Stop, and sign off the workers that ended as they should; the others will be missed. Once is enough."""

@@ -1,7 +1,7 @@
 """What a worker and the supervisor that started it say to each other: lines of JSON on its standard in- and output.
 
-First comes the Work, then a line of News a second. A pipe and no file, so that a full disk never holds up a kill
-switch; and its end tells a worker that nobody looks after it any more.
+First comes the Work, then a line of News a second, and answers to what the worker asks meanwhile. A pipe and no file, so
+that a full disk never holds up a kill switch; and its end tells a worker that nobody looks after it any more.
 """
 
 import json
@@ -14,6 +14,8 @@ DRAIN = 20
 """Seconds that requests in flight are given to end; Kubernetes kills after 30."""
 EVERY = 1.0
 """Seconds between two looks at the ledger, and at most between two words of a worker."""
+ANSWER = '{"noted"'
+"""What a line begins with that is an answer, and no news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,19 @@ def _told(part: Part, before: Part | None) -> dict[str, Any]:
     if before is None or part.text != before.text:
         made["text"] = part.text
     if part.trouble is not None:
-        trouble = part.trouble
-        made["trouble"] = [isinstance(trouble, Unavailable), trouble.message, trouble.place]
+        made["trouble"] = trouble_told(part.trouble)
     return made
+
+
+def trouble_told(trouble: MainstayError) -> list[Any]:
+    """An error as it goes over the wire."""
+    return [isinstance(trouble, Unavailable), trouble.message, trouble.place]
+
+
+def trouble_heard(told: list[Any]) -> MainstayError:
+    """The error that came over the wire: broken machinery, or a refusal for whatever else it was."""
+    unavailable, message, place = told
+    return (Unavailable if unavailable else Refused)(message, place)
 
 
 def read_news(line: str, before: News) -> News:
@@ -67,9 +79,6 @@ def read_news(line: str, before: News) -> News:
     made: News = {}
     for name, told in json.loads(line).items():
         text = told["text"] if "text" in told else before[name].text
-        trouble = None
-        if "trouble" in told:
-            unavailable, message, place = told["trouble"]
-            trouble = (Unavailable if unavailable else Refused)(message, place)
+        trouble = trouble_heard(told["trouble"]) if "trouble" in told else None
         made[name] = Part(text, told["at"], trouble)
     return made

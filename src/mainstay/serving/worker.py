@@ -10,9 +10,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 import uvicorn
 
 from mainstay.errors import Unavailable
-from mainstay.observed import Counted, Told
 from mainstay.progress import read_progress
 from mainstay.registry.configured import configuration
 from mainstay.registry.loading import load
@@ -30,6 +28,7 @@ from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.asking import Asking
 from mainstay.serving.challenge import hanging
 from mainstay.serving.connection import Connection, Sweep
 from mainstay.serving.feedback import Feedback
@@ -78,25 +77,12 @@ def arms_of(opened: Stores, use_case: str, heard: Heard, report: Callable[[int, 
     )
 
 
-def feedback_of(opened: Stores, use_case: str, written: Log) -> Feedback:
-    """What takes feedback about a use case: into the log, and into the ledger's index of it."""
-    asking = threading.Lock()
-    note: Callable[[Sequence[Told], datetime], Counted] | None = None
-
-    def noted(told: Sequence[Told], at: datetime) -> Counted:
-        # What speaks to databases is 20 MB: a worker that nobody gives feedback to does without.
-        nonlocal note
-        with asking:
-            if note is None:
-                from mainstay.ledger.feedback import noting
-
-                note = noting(opened.settings.ledger_url, use_case)
-        return note(told, at)
-
+def feedback_of(opened: Stores, written: Log, asking: Asking) -> Feedback:
+    """What takes feedback: into the log, and by the supervisor into the ledger's index of it."""
     return Feedback(
         written,
         horizon=lambda digest: configuration(digest, opened.blobs).label.horizon,
-        note=noted,
+        note=asking.note,
         clock=opened.settings.clock,
     )
 
@@ -162,13 +148,13 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     """
     use_case = work.use_case
     say_on_stderr(settings.logs)
-    opened, heard = stores(settings), Heard()
+    opened, heard, asking = stores(settings), Heard(), Asking(say)
     arms = arms_of(opened, use_case, heard, Word(say).holds)
     access = access_of(settings, use_case, heard, work.open_)
     written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
-    feedback = feedback_of(opened, use_case, written)
+    feedback = feedback_of(opened, written, asking)
     traces = traces_from(settings, use_case)
     shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
     shared_metrics = Path(work.shared_metrics) if work.shared_metrics else None
@@ -188,7 +174,7 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
         timeout_graceful_shutdown=DRAIN,
     )
     server = Server(config, arms, lambda health: say({"version": health.version, "reason": health.reason}))
-    threading.Thread(target=_hear, args=(lines, heard, server), name="hearing", daemon=True).start()
+    threading.Thread(target=_hear, args=(lines, heard, asking, server), name="hearing", daemon=True).start()
     heard.first.wait(FIRST_LOOK)  # it has been on its way while this process was imported
     stop, looked = threading.Event(), threading.Event()
     follower = threading.Thread(target=arms.follow, args=(stop, HEAR, looked), daemon=True)
@@ -220,9 +206,10 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
         os._exit(0)
 
 
-def _hear(lines: Iterable[str], heard: Heard, server: Server) -> None:
+def _hear(lines: Iterable[str], heard: Heard, asking: Asking, server: Server) -> None:
     for line in lines:
-        heard.take(line)
+        if not asking.take(line):
+            heard.take(line)
     server.handle_exit(signal.SIGTERM, None)
 
 
