@@ -1,7 +1,7 @@
 """What a worker and the supervisor that started it say to each other: lines of JSON on its standard in- and output.
 
-First comes the Work, then a line of News a second, and answers to what the worker asks meanwhile. A pipe and no file, so
-that a full disk never holds up a kill switch; and its end tells a worker that nobody looks after it any more.
+First comes the Work, then a line of News a second, and answers to what the worker asks meanwhile. A pipe, and no file:
+a full disk never holds up a kill switch; and its end tells a worker that nobody looks after it any more.
 """
 
 import json
