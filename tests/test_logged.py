@@ -33,7 +33,7 @@ from mainstay.logged import (
     prediction_row,
     rejection_row,
 )
-from mainstay.observed import Action, Feed, Label, Prediction, Rejection, SegmentHeader
+from mainstay.observed import Action, Feed, Label, Origin, Prediction, Rejection, SegmentHeader
 from mainstay.records import decode
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -87,6 +87,7 @@ def batch(**changed: Any) -> BatchRows:
         "probabilities": numbers("d", [0.25, 0.5, 0.875]),
         "decisions": (["No", "Yes"], numbers("i", [1, 1, 1])),
         "flags": {1: ["out_of_range:tenure"]},
+        "origins": {1: {"Contract": "missing"}},
     }
     return BatchRows(**given | changed)
 
@@ -124,6 +125,7 @@ def test_the_rows_of_a_batch_are_predictions_of_their_own() -> None:
         (0.5, False, "Yes"),
     ]
     assert [each.flags for each in told] == [(), ("out_of_range:tenure",), ()]
+    assert [dict(each.origins) for each in told] == [{}, {"Contract": Origin.MISSING}, {}]
 
 
 def test_a_batch_and_single_predictions_give_the_same_columns() -> None:

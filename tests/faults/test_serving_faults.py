@@ -68,7 +68,7 @@ def test_servers_killed_under_load_lose_nothing_they_acknowledged(
     assert after.last.damaged == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ending_under_load_loses_no_request_and_ships_every_answer(
     workers: int, home: Path, row: dict[str, Any], serving: Serving, load: Loading, found: Finding
 ) -> None:
@@ -162,6 +162,7 @@ def test_a_full_disk_is_503_and_counted_and_got_over_when_there_is_space(
     assert sum(found(segments=segments).times.values()) == len(answered)  # nothing of what was refused
 
 
+@pytest.mark.long
 def test_a_ledger_that_dies_and_returns_costs_nobody_an_answer(
     home: Path, serving: Serving, load: Loading, found: Finding
 ) -> None:
@@ -221,6 +222,7 @@ def test_a_version_tampered_with_between_loads_leaves_the_one_before_it_answerin
         assert client.post("/predict", json={"features": row}).json()["version"] == "1.1.0"
 
 
+@pytest.mark.long
 def test_segments_torn_and_flipped_before_a_start_cost_the_record_they_hit_alone(
     home: Path, row: dict[str, Any], serving: Serving, found: Finding
 ) -> None:

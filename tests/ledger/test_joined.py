@@ -161,10 +161,33 @@ def test_an_event_told_late_changes_the_value_and_not_the_test_it_entered() -> N
 
 
 def test_a_request_tried_again_counts_once() -> None:
-    rows = [asked("p", 0), asked("q", 0.1, request_id="p"), asked("r", 0, version="2.0.0", role="listened")]
+    rows = [asked("p", 0), asked("q", 0.01, request_id="p"), asked("r", 0, version="2.0.0", role="listened")]
     assert [row["prediction_id"] for row in join(rows)] == ["p", "r"]
     before = asked("o", -0.01, request_id="p")
     assert [row["prediction_id"] for row in join([before, *rows])] == ["r"]
+
+
+def test_a_request_tried_again_counts_once_whichever_version_answers_the_second_time() -> None:
+    rows = [asked("p", 0), asked("q", 0.01, request_id="p", version="2.0.0")]
+    assert [row["prediction_id"] for row in join(rows)] == ["p"]
+
+
+def test_an_id_that_comes_again_after_the_hour_is_another_request_in_every_window() -> None:
+    rows = [asked("p", 0), asked("q", 0.03, request_id="p"), asked("r", 0.06, request_id="p")]
+    assert [row["prediction_id"] for row in join(rows)] == ["p"]
+    assert [row["prediction_id"] for row in join([rows[0], rows[2]])] == ["p", "r"]
+
+
+def test_what_is_told_of_a_retry_is_told_of_the_request() -> None:
+    """The client that asked again never saw the first answer, and knows the second's id alone."""
+    rows = [asked("p", 0), asked("q", 0.01, request_id="p"), asked("p", 0, version="2.0.0", role="listened")]
+    told = label("Yes", 5, entity=None, prediction_id="q")
+    done = action(2, entity=None, prediction_id="q")
+    found = join([*rows, asked("x", 0, request_id="other")], [told], [feed("crm", 30, 30)], [done])
+    assert [(row["role"], row["value"], row["acted_at"]) for row in found if row["prediction_id"] == "p"] == [
+        ("answered", "Yes", day(2)),
+        ("listened", "Yes", day(2)),
+    ]
 
 
 def test_what_was_done_is_the_first_action_on_it() -> None:

@@ -148,7 +148,16 @@ def test_while_the_keys_were_never_read_it_is_the_server_that_is_not_ready() -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"schema": 1}', '{"schema": 99, "keys": [{}]}', '{"schema":1,"keys":[{}]}']
+    "text",
+    [
+        *("", "{", "[]", "1", "null", '{"schema": 1}', '{"schema": 99, "keys": [{}]}', '{"schema":1,"keys":[{}]}'),
+        *(
+            '{"schema":1,"keys":[1]}',
+            '{"schema":1,"keys":7}',
+            '{"schema":"1","keys":[{}]}',
+            '{"schema":[],"keys":[{}]}',
+        ),
+    ],
 )
 def test_a_kept_file_that_cannot_be_read_is_not_believed(tmp_path: Path, text: str) -> None:
     kept = tmp_path / "tiny.json"
@@ -156,6 +165,23 @@ def test_a_kept_file_that_cannot_be_read_is_not_believed(tmp_path: Path, text: s
     assert status(Book([key("a")]).access(kept), bearer("a")) == 200
     kept.write_text(text)
     assert status(Book([key("a")], dead=True).access(kept), bearer("a")) == 503
+
+
+def test_keys_that_could_not_be_kept_are_kept_as_soon_as_they_can_be(tmp_path: Path) -> None:
+    """Or a revocation that met a full disk would be undone by a restart without the ledger, however much later."""
+    kept = tmp_path / "access" / "tiny.json"
+    book = Book([key("a")])
+    access = book.access(kept)
+    kept.parent.rename(tmp_path / "aside")
+    kept.parent.write_text("in the way")
+    book.keys = [replace(key("a"), revoked=NOW)]
+    access.refresh()
+    assert status(access, bearer("a")) == 401
+    kept.parent.unlink()
+    (tmp_path / "aside").rename(kept.parent)
+    access.refresh()
+    book.dead = True
+    assert status(book.access(kept), bearer("a")) == 401
 
 
 def test_a_place_where_keys_cannot_be_kept_stops_nobody(tmp_path: Path) -> None:

@@ -267,3 +267,11 @@ def test_the_route_is_described(asks: "Client") -> None:
     assert set(operation["responses"]) >= {"202", "422", "503"}
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"labels", "actions", "complete_through", "source"}
+
+
+def test_nobody_is_complete_whose_labels_were_turned_away(asks: "Client") -> None:
+    """Silence about the one that was rejected would be read as its opposite."""
+    labels = [{"prediction_id": "p1", "value": "Yes"}, {"prediction_id": "p2", "value": "Ja"}]
+    answer = taken(asks.post("/feedback", json={"labels": labels, "complete_through": PAST}))
+    assert (answer["accepted"], answer["rejected"]) == (1, 2)
+    assert [each["field"] for each in answer["errors"]] == ["labels.1.value", "complete_through"]

@@ -240,6 +240,26 @@ def test_the_backlog_tells_how_long_the_oldest_waits(tmp_path: Path) -> None:
     log.close()
 
 
+def test_whoever_waits_hears_of_an_fsync_that_failed_as_the_segment_was_sealed(disk: Disk) -> None:
+    log = log_on(disk, fsync="group")
+
+    async def answer() -> None:
+        log.append("feed", None, "", FEED)
+        waits = asyncio.ensure_future(log.committed())
+        await asyncio.sleep(0)
+        disk.failing = "seal"
+        log.tick(time.monotonic() + SEAL_AFTER)  # sealed before the next commit: there is nothing left to sync
+        disk.failing = ""
+        log.start()
+        await waits
+
+    with pytest.raises(Unavailable):
+        asyncio.run(answer())
+    log.append("feed", None, "", FEED)
+    asyncio.run(log.committed())
+    log.close()
+
+
 def test_threads_may_append_while_segments_are_sealed(disk: Disk, log: Log) -> None:
     async def load() -> None:
         async with asyncio.TaskGroup() as group:

@@ -72,10 +72,8 @@ def test_a_restart_without_the_ledger_answers_as_before_and_says_that_it_is_degr
     with running(home) as (_, line):
         assert "serves tiny@1.0.0" in line
     for workers in (1, 2):
-        started = time.monotonic()
         with running(home, workers, NOBODY_LISTENS) as (_, line), httpx.Client(base_url=line.split()[0]) as client:
             assert "serves tiny@1.0.0" in line
-            assert time.monotonic() - started < 5
             assert client.post("/predict", json={"features": row}).json()["version"] == "1.0.0"
             # The policy as well is the one that was live.
             assert client.post("/predict", json={"features": row | {"plan": "gold"}}).status_code == 422

@@ -1,7 +1,11 @@
 """Tokens of an identity provider: whose are believed, and for what."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -179,6 +183,103 @@ def test_half_a_setting_and_keys_that_anybody_could_swap_are_misconfigured() -> 
     ):
         with pytest.raises(Misconfigured):
             tokens_of(*given)
+
+
+class Published:
+    """A provider over real HTTP: the keys that it publishes, how it answers, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.body, self.status, self.asked = jwks("one"), 200, 0
+        self.port = 0
+        self._server: ThreadingHTTPServer | None = None
+
+    def starts(self) -> str:
+        provider = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.asked += 1
+                self.send_response(provider.status)
+                self.send_header("content-length", str(len(provider.body)))
+                self.end_headers()
+                with suppress(OSError):
+                    self.wfile.write(provider.body)
+
+            def log_message(self, *words: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Answers)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{self.port}/jwks"
+
+    def dies(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+@pytest.fixture
+def published() -> Iterator[Published]:
+    made = Published()
+    yield made
+    made.dies()
+
+
+def test_keys_are_rotated_over_http_and_outlive_a_provider_that_dies(published: Published) -> None:
+    made = tokens_of(published.starts(), "https://id", "mainstay")
+    assert made is not None
+    assert made.refresh(0.0)
+    assert made.verify(token("one"), NOW).subject == "oidc:ada"
+    published.body = jwks("one", "two")
+    with pytest.raises(Rejected, match="not published"):
+        made.verify(token("two"), NOW)
+    assert made.refresh(11.0)
+    assert made.verify(token("two"), NOW).subject == "oidc:ada"
+    published.body = jwks("two")
+    assert made.refresh(400.0)
+    with pytest.raises(Rejected, match="not published"):
+        made.verify(token("one"), NOW)
+    published.dies()
+    assert not made.refresh(800.0)
+    assert made.verify(token("two"), NOW).subject == "oidc:ada"
+    published.body = jwks("one")
+    published.starts()
+    assert not made.refresh(805.0)  # not sooner than ten seconds after it failed
+    assert made.refresh(811.0)
+    assert made.verify(token("one"), NOW).subject == "oidc:ada"
+    assert published.asked == 4
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (404, b"{}"), (200, b" " * 1_000_001)])
+def test_an_answer_that_is_no_set_of_keys_is_unavailable(published: Published, status: int, body: bytes) -> None:
+    published.status, published.body = status, body
+    with pytest.raises(Unavailable, match=r"did not answer|more than 1 MB"):
+        fetch_jwks(published.starts())
+
+
+def test_tokens_of_one_subject_share_a_rate_and_a_new_token_grants_nothing() -> None:
+    ticks = [0.0]
+    made = tokens(Provider("one"))
+    access = Access(list, None, lambda: NOW, made, monotonic=lambda: ticks[0], token_rate=(1.0, 3))
+
+    def ask(*given: bytes, rows: int = 1) -> int:
+        try:
+            for each in given:
+                access.charge(access.check([(b"authorization", b"Bearer " + each)], "predict"), rows)
+        except Rejected as rejected:
+            return rejected.status
+        return 200
+
+    assert ask(token(), token(jti="2"), token(jti="3")) == 200
+    assert ask(token(jti="4")) == 429
+    assert ask(token(sub="bob")) == 200
+    ticks[0] = 1.0
+    assert ask(token(jti="5"), rows=30) == 200
+    ticks[0] = 29.0
+    assert ask(token()) == 429
+    ticks[0] = 31.1
+    assert ask(token()) == 200
 
 
 def test_an_address_that_does_not_answer_is_unavailable() -> None:

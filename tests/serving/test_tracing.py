@@ -123,7 +123,7 @@ def test_a_sampled_request_is_a_span_with_its_steps_below_it(
         serving(home, otlp_endpoint=collector.address, otlp_share="0") as (address, _),
         httpx.Client(base_url=address) as client,
     ):
-        answer = client.post("/predict", json={"entity": "ada", "features": row}, headers=asked)
+        answer = client.post("/predict", json={"entity": "lovelace", "features": row}, headers=asked)
         slow = {"traceparent": f"00-{others[0]}-{PARENT}-01", "accept": "application/*"}
         general = client.post("/predict", json={"features": row}, headers=slow)
         batch = {"traceparent": f"00-{others[1]}-{PARENT}-01"}
@@ -157,7 +157,7 @@ def test_a_sampled_request_is_a_span_with_its_steps_below_it(
     assert re.fullmatch(f"00-{TRACE}-(?!{PARENT})[0-9a-f]{{16}}-00", quiet.headers["traceparent"])
     assert len(collector.spans) == 17
     assert collector.services == {"mainstay-tiny"}
-    assert not re.search("ada|basic|120.5", str(collector.spans))
+    assert not [private for private in ("lovelace", "basic", "120.5") if private in str(collector.spans)]
 
 
 def test_the_share_of_requests_is_sampled_in_every_worker(

@@ -6,7 +6,7 @@ import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from mainstay.ledger.shipping import Shipped, ship
 from mainstay.ledger.upkeep import compact, erase
 from mainstay.nouns import Erasure
 from mainstay.progress import Progress, keep_progress, read_progress
+from mainstay.scoring.spelling import number_text
 from mainstay.usecase import UseCase, normal
 from mainstay.wiring import Platform
 
@@ -125,8 +126,9 @@ def _further(progress: Progress, done: Shipped, now: datetime) -> Progress:
 def erased(platform: Platform, use_case: UseCase, entity: str, asked: Asked, wait: Wait) -> Erasure:
     """Remove every observation of an entity, given by the name that requests give it, and say what cannot be rebuilt.
 
-    What is being logged is shipped first (10 seconds at most), so that it is removed as well. NotFound where names
-    are pseudonyms and their key is not here; Conflict where files were replaced meanwhile: ask again.
+    What is being logged is shipped first, so that it is removed as well: Unavailable where that takes longer than 10
+    seconds. NotFound where names are pseudonyms and their key is not here; Conflict where files were replaced
+    meanwhile: ask again.
     """
     name = stored_name(platform, use_case, entity)
     now = platform.settings.clock()
@@ -145,25 +147,28 @@ def stored_name(platform: Platform, use_case: UseCase, entity: str) -> str:
     if column is None:
         return text
     if column.type in ("integer", "number"):
-        with suppress(ValueError):  # what is no number stays the text that it is, and meets nobody
-            number = float(text)
-            text = str(int(number)) if number.is_integer() else repr(number)
+        text = number_text(text)
     elif column.type == "category":
         text = normal(text)
     return pseudonym(text, platform.pseudonym_key()[1]) if column.personal == "hash" else text
 
 
 def _drain(platform: Platform, use_case: str, wait: Wait) -> None:
-    """Ship until nothing waits that was being logged when this began; or for as long as sealing takes."""
-    started = datetime.now().astimezone()  # noqa: TID251  (segments are named by the real clock)
+    """Ship until nothing waits that was being logged when this began. Unavailable where that takes too long."""
+    started = platform.settings.clock()  # the one by which segments are named
     until = time.monotonic() + PATIENCE
     while True:
         with only_shipper(platform, use_case) as ours:
             if ours:
                 ship(platform.stream(), platform.ledger, platform.blobs, use_case, platform.settings.clock())
         since = platform.stream().waiting(use_case).since
-        if since is None or since > started or time.monotonic() > until or wait(0.5):
+        if since is None or since > started:
             return
+        if time.monotonic() > until or wait(0.5):
+            raise Unavailable(
+                "what was being logged is not shipped yet, and may be about the entity: nothing was erased, ask again",
+                use_case,
+            )
 
 
 def _datasets(platform: Platform, use_case: UseCase, name: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, insert, select
 
 from mainstay.errors import Conflict
 from mainstay.ledger.database import FILES, clock
@@ -76,9 +76,7 @@ def replace_files(
     """Remove some files and add others in one transaction. Conflict where one of the old is not live any more."""
     with ledger.database.writing(use_case) as connection:
         for file in old:
-            added = (_same(use_case, file), FILES.c.op == "add")
-            live = select(func.count()).select_from(FILES).where(*added, ~_later("remove"))
-            if not connection.scalar(live):
+            if not connection.scalar(_count(_same(use_case, file), FILES.c.op == "add", ~_later("remove"))):
                 raise Conflict("somebody else replaced it: look again", blob_name(use_case, file))
         _write(connection, use_case, [replace(file, op="remove") for file in old])
         _write(connection, use_case, new)
@@ -94,10 +92,12 @@ def unneeded(ledger: Ledger, use_case: str, since: timedelta) -> list[Observatio
 
 
 def collected(ledger: Ledger, use_case: str, files: Sequence[ObservationFile]) -> None:
-    """Note that the blobs of removed files are gone."""
+    """Note that the blobs of removed files are gone; what another host noted meanwhile is noted."""
     if files:
         with ledger.database.writing(use_case) as connection:
-            _write(connection, use_case, [replace(file, op="collected") for file in files])
+            noted = [_same(use_case, file) & (FILES.c.op == "collected") for file in files]
+            new = [f for f, each in zip(files, noted, strict=True) if not connection.scalar(_count(each))]
+            _write(connection, use_case, [replace(file, op="collected") for file in new])
 
 
 def _later(op: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -107,8 +107,11 @@ def _later(op: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _known(connection: Connection, use_case: str, digest: str) -> bool:
-    query = select(func.count()).select_from(FILES).where(FILES.c.use_case == use_case, FILES.c.digest == digest)
-    return bool(connection.scalar(query))
+    return bool(connection.scalar(_count(FILES.c.use_case == use_case, FILES.c.digest == digest)))
+
+
+def _count(*which: ColumnElement[bool]) -> Select[int]:
+    return select(func.count()).select_from(FILES).where(*which)
 
 
 def _same(use_case: str, file: ObservationFile) -> ColumnElement[bool]:

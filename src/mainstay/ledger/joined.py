@@ -5,6 +5,8 @@
 * A label of the positive class is an *event*: it holds for every prediction about its entity with
   asked_at <= true_at < asked_at + horizon. One of another class is a *state*: it holds only for those whose horizon
   had ended by then. One that names a prediction holds for that one, and for no other.
+* A request that is asked again under its id within the hour is the same request: the first answer counts, whichever
+  version gave the others, and what names one of the others is about it.
 * A label that does not say when it was true counts from when it reached us, or from the end of its own horizon
   (`as_of` + its horizon) where that came first; `assumed` says so.
 * The same label sent twice is sent once. Of labels that differ, what reached us last is the value; of two at one
@@ -26,6 +28,9 @@ from mainstay.ledger.columnar import TIME
 from mainstay.ledger.query import ask
 from mainstay.nouns import Window
 
+RETRY_WITHIN = timedelta(hours=1)
+"""A request whose id was asked up to so long before is a retry of that one; later it counts as another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -46,8 +51,9 @@ def joined(
     rules: Rules,
     now: datetime,
 ) -> pa.Table:
-    """One row per prediction of the window, the first of those with one request id, in order of asking.
+    """One row per prediction of the window, retries aside, in order of asking.
 
+    `predictions` reach `RETRY_WITHIN` beyond the window on both sides: what was a retry there is told by them.
     To the predictions' columns it adds `ripe_at`; `state`: `unripe`, `ripe` (its value is known) or `censored` (ripe,
     and nothing is known); `value`, `value_from` (`label` or `silence`) and `known_at`; `assumed`; `contradicted`
     (there were two values); `entered_value` and `entered_at`; and of the first action on it, or on its entity within
@@ -62,6 +68,7 @@ def joined(
         "absent": rules.absent_means,
         "horizon": rules.horizon,
         "grace": rules.grace,
+        "retry": RETRY_WITHIN,
     }
     silent = proven(feeds, now) if rules.absent_means is not None else []
     tables = {
@@ -107,12 +114,24 @@ def proven(feeds: pa.Table, now: datetime) -> list[tuple[datetime, datetime]]:
 
 
 _QUERY = """
-WITH tried AS (
-  SELECT * FROM asked
-  QUALIFY row_number() OVER (PARTITION BY request_id, entity, role, version ORDER BY asked_at, prediction_id) = 1
+WITH tries AS (
+  SELECT place, prediction_id, request_id, entity, role, version, asked_at,
+    coalesce(asked_at - lag(asked_at) OVER same > $retry::INTERVAL, true) AS anew
+  FROM asked WINDOW same AS (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id)
+), request AS (
+  SELECT *, sum(anew::INT) OVER (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id) AS turn FROM tries
+), counted AS (
+  SELECT place, request_id, entity, turn FROM request
+  QUALIFY row_number() OVER (
+    PARTITION BY request_id, entity, turn, role, CASE WHEN role <> 'answered' THEN version END
+    ORDER BY asked_at, prediction_id) = 1
+), ids AS (
+  SELECT DISTINCT counted.place, request.prediction_id FROM counted JOIN request
+    ON counted.request_id = request.request_id AND counted.entity IS NOT DISTINCT FROM request.entity
+    AND counted.turn = request.turn
 ), p AS (
   SELECT *, asked_at + $horizon::INTERVAL AS ends_at, asked_at + $horizon::INTERVAL + $grace::INTERVAL AS ripe_at
-  FROM tried WHERE asked_at >= $start AND asked_at < $end
+  FROM asked WHERE asked_at >= $start AND asked_at < $end AND place IN (SELECT place FROM counted)
 ), once AS (
   SELECT value, entity, prediction_id, as_of, true_at, horizon, min(known_at) AS known_at
   FROM labels WHERE known_at <= $now GROUP BY ALL
@@ -125,7 +144,7 @@ WITH tried AS (
   FROM once
 ), holds AS (
   SELECT p.place, p.ripe_at, l.value, l.known_at, l.assumed, l.event
-  FROM p JOIN l ON l.prediction_id = p.prediction_id
+  FROM p JOIN ids USING (place) JOIN l ON l.prediction_id = ids.prediction_id
   UNION ALL
   SELECT p.place, p.ripe_at, l.value, l.known_at, l.assumed, l.event
   FROM p JOIN l ON l.entity = p.entity AND l.event AND p.asked_at <= l.held_at AND l.held_at < p.ends_at
@@ -148,7 +167,8 @@ WITH tried AS (
   SELECT h.place, max_by(h.value, struct_pack(known_at := h.known_at, event := h.event, value := h.value)) AS value
   FROM holds h JOIN entered e USING (place) WHERE h.known_at <= e.entered_at GROUP BY h.place
 ), done AS (
-  SELECT p.place, a.kind, a.probability, a.cost, a."at" FROM p JOIN actions a ON a.prediction_id = p.prediction_id
+  SELECT p.place, a.kind, a.probability, a.cost, a."at"
+  FROM p JOIN ids USING (place) JOIN actions a ON a.prediction_id = ids.prediction_id
   WHERE a.known_at <= $now
   UNION ALL
   SELECT p.place, a.kind, a.probability, a.cost, a."at"

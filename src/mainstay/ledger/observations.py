@@ -7,7 +7,7 @@ A reader who keeps the `seq` of `head` reads the same rows again, whatever is sh
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,13 +17,11 @@ from mainstay.errors import NotFound, Unavailable
 from mainstay.ledger.columnar import ORDER, SCHEMAS
 from mainstay.ledger.facts import Ledger
 from mainstay.ledger.files import HOUR, blob_name, head, live_files
-from mainstay.ledger.joined import Rules, joined
+from mainstay.ledger.joined import RETRY_WITHIN, Rules, joined
 from mainstay.ledger.query import ask, quoted, text
 from mainstay.nouns import Window
 from mainstay.observed import ObservationFile
 
-RETRY_WITHIN = timedelta(hours=1)
-"""A request whose id was answered up to so long before is a retry; later it counts as another."""
 EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -74,7 +72,7 @@ class Observations:
         far = max(now, window.end) + HOUR
         since = Window(window.start - HOUR, far)
         return joined(
-            self.predictions(Window(window.start - RETRY_WITHIN, window.end), at, features),
+            self.predictions(Window(window.start - RETRY_WITHIN, window.end + RETRY_WITHIN), at, features),
             self.labels(since, at),
             self.actions(since, at),
             self.feeds(Window(EVER, far), at),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,7 +18,16 @@ from mainstay.adapters.blobs import Blobs
 from mainstay.errors import Conflict, NotFound, Refused, Unavailable
 from mainstay.ledger.columnar import ORDER, SCHEMAS, digest_of
 from mainstay.ledger.facts import Ledger
-from mainstay.ledger.files import DAMAGED, HOUR, blob_name, collected, live_files, replace_files, unneeded
+from mainstay.ledger.files import (
+    DAMAGED,
+    HOUR,
+    blob_name,
+    collected,
+    live_files,
+    replace_files,
+    shipped,
+    unneeded,
+)
 from mainstay.ledger.shipping import put_table
 from mainstay.observed import ObservationFile
 
@@ -63,7 +73,7 @@ def _compact(ledger: Ledger, blobs: Blobs, use_case: str, files: list[Observatio
     digest = digest_of("compacted", *sorted(file.digest for file in files))
     made = put_table(blobs, use_case, kind, hour, digest, table)
     try:
-        replace_files(ledger, use_case, files, [made])
+        _replace(ledger, blobs, use_case, files, [made])
     except Conflict:
         return
     done.hours += 1
@@ -94,20 +104,24 @@ def erase(ledger: Ledger, blobs: Blobs, use_case: str, entity: str) -> Upkeep:
         raise Refused("an entity has a name")
     done = Upkeep()
     ids: set[str] = set()
-    for kind in ("prediction", "label", "action"):
-        for file in live_files(ledger, use_case, kind):
-            table = _table(blobs, use_case, file)
-            theirs = pc.fill_null(pc.equal(table["entity"], entity), False)
-            if kind == "prediction":
-                ids |= set(table.filter(theirs)["prediction_id"].to_pylist())
-            else:
-                named = pc.is_in(table["prediction_id"], value_set=pa.array(sorted(ids), pa.string()))
-                theirs = pc.or_(theirs, pc.fill_null(named, False))
-            count = pc.sum(theirs).as_py() or 0
-            if count:
-                _rewrite(ledger, blobs, use_case, file, table.filter(pc.invert(theirs)))
-                done.rows += count
-                done.files += 1
+    found = [file for kind in ("prediction", "label", "action") for file in live_files(ledger, use_case, kind)]
+    held: list[tuple[ObservationFile, pa.Array]] = []
+    for file in found:
+        table = _table(blobs, use_case, file)
+        theirs = pc.fill_null(pc.equal(table["entity"], entity), False)
+        if file.kind == "prediction":
+            ids |= set(table.filter(theirs)["prediction_id"].to_pylist())
+        else:
+            named = pc.is_in(table["prediction_id"], value_set=pa.array(sorted(ids), pa.string()))
+            theirs = pc.or_(theirs, pc.fill_null(named, False))
+        rows = pc.indices_nonzero(theirs)
+        if len(rows):
+            held.append((file, rows))
+    # Predictions last: as long as they are there, whoever asks again finds the labels that name them.
+    for file, rows in sorted(held, key=lambda each: each[0].kind == "prediction"):
+        _rewrite(ledger, blobs, use_case, file, rows)
+        done.rows += len(rows)
+        done.files += 1
     done.blobs = collect(ledger, blobs, use_case, -HOUR)  # by whatever clock: all that were ever replaced
     return done
 
@@ -121,10 +135,34 @@ def collect(ledger: Ledger, blobs: Blobs, use_case: str, since: timedelta) -> in
     return len(gone)
 
 
-def _rewrite(ledger: Ledger, blobs: Blobs, use_case: str, file: ObservationFile, rest: pa.Table) -> None:
-    digest = digest_of("erased", file.digest, str(rest.num_rows))
+def _rewrite(ledger: Ledger, blobs: Blobs, use_case: str, file: ObservationFile, without: pa.Array) -> None:
+    """Replace a file by one that lacks the rows at these places."""
+    table = _table(blobs, use_case, file)
+    kept = np.ones(table.num_rows, dtype=bool)
+    kept[without.to_numpy()] = False
+    rest = table.filter(pa.array(kept))
+    # Named by which rows are gone, and not by how many: two erasures at once must not write one blob.
+    digest = digest_of("erased", file.digest, *map(str, without.to_pylist()))
     made = [put_table(blobs, use_case, file.kind, file.hour, digest, rest)] if rest.num_rows else []
-    replace_files(ledger, use_case, [file], made)
+    _replace(ledger, blobs, use_case, [file], made)
+
+
+def _replace(
+    ledger: Ledger, blobs: Blobs, use_case: str, old: Sequence[ObservationFile], new: Sequence[ObservationFile]
+) -> None:
+    """As `replace_files`; where somebody else was first, what was made in vain is removed before Conflict is raised.
+
+    It holds rows that may have been erased meanwhile, and no list names it: nobody would ever remove it.
+    """
+    try:
+        replace_files(ledger, use_case, old, new)
+    except Conflict:
+        for file in new:
+            # What the other made of the same files has the same name. What nobody added by now nobody can add any
+            # more: it would take the place of files that are gone.
+            if not shipped(ledger, use_case, file.digest):
+                blobs.remove(blob_name(use_case, file))
+        raise
 
 
 def _table(blobs: Blobs, use_case: str, file: ObservationFile) -> pa.Table:
@@ -140,10 +178,16 @@ def _table(blobs: Blobs, use_case: str, file: ObservationFile) -> pa.Table:
 def _together(kind: str, tables: Sequence[pa.Table]) -> pa.Table:
     """The rows of several files, by name, in the order of their times; an origin that a file lacks was given."""
     plain = [
-        pa.table({name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)})
+        {name: _plain(column) for name, column in zip(table.column_names, table.columns, strict=True)}
         for table in tables
     ]
-    made = pa.concat_tables(plain, promote_options="default")
+    kinds: dict[str, set[pa.DataType]] = defaultdict(set)
+    for each in plain:
+        for name, column in each.items():
+            kinds[name].add(column.type)
+    for each in plain:  # a feature that changed from number to category is text, as readers have it
+        each.update({name: _text(column) for name, column in each.items() if len(kinds[name]) > 1})
+    made = pa.concat_tables([pa.table(each) for each in plain], promote_options="default")
     for at, name in enumerate(made.column_names):
         column = made[name]
         if name.startswith("o."):
@@ -156,3 +200,10 @@ def _together(kind: str, tables: Sequence[pa.Table]) -> pa.Table:
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as the texts that DuckDB makes of them."""
+    if pa.types.is_string(column.type):
+        return column
+    return pa.chunked_array([[None if value is None else repr(value) for value in column.to_pylist()]], pa.string())

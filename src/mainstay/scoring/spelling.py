@@ -50,6 +50,17 @@ def whole(text: str) -> str:
     return digits if point and zeros and not zeros.strip("0") and digits.lstrip("+-").isdecimal() else text
 
 
+def number_text(text: str) -> str:
+    """`7` for "7", " 07 " and "7.0", however long: how a number that names somebody is spelt; else the text itself."""
+    try:
+        if text.strip().lstrip("+-").isdecimal():
+            return str(int(text))
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
 def _of_number(number: float) -> str:
     if isinstance(number, float):
         if math.isnan(number):

@@ -14,7 +14,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-from mainstay.errors import MainstayError
+from mainstay.errors import MainstayError, Unavailable
 from mainstay.nouns import ApiKey, Scope
 from mainstay.serving.kept_keys import keep_keys, read_keys
 from mainstay.serving.problems import Rejected
@@ -78,6 +78,8 @@ class Access:
         self._subjects: dict[str, Bucket] = {}
         self._buckets: dict[str, Bucket] = {}
         self._keys: Sequence[ApiKey] | None = None
+        self._filed: Sequence[ApiKey] | None = None  # what the file holds
+        self._unkept: str | None = None
 
     @property
     def anybody(self) -> bool:
@@ -173,7 +175,7 @@ class Access:
         if self.open:
             return
         if self._keys is None:
-            self._keys = None if self._kept is None else read_keys(self._kept)
+            self._keys = self._filed = None if self._kept is None else read_keys(self._kept)
             self._apply()
         try:
             keys = list(self._read())
@@ -181,10 +183,9 @@ class Access:
             self._note(f"the keys cannot be read, those known before are believed: {error}")
         else:
             self._note(None)
-            if keys != self._keys:
-                if self._kept is not None:
-                    keep_keys(self._kept, keys)
-                self._keys = keys
+            self._keys = keys
+            if keys != self._filed:
+                self._keep(keys)
         self._apply()
 
     def refresh_tokens(self) -> None:
@@ -216,6 +217,18 @@ class Access:
                 buckets[key.id] = bucket
             made[bytes.fromhex(key.sha256)] = _Known(key.id, frozenset(key.scopes), ends, bucket)
         self._known, self._buckets = made, buckets
+
+    def _keep(self, keys: Sequence[ApiKey]) -> None:
+        if self._kept is None:
+            return
+        try:
+            keep_keys(self._kept, keys)
+        except Unavailable as error:  # tried again at the next look; what the file may still hold was revoked meanwhile
+            if str(error) != self._unkept:
+                log.warning("%s: a restart without the ledger would believe the keys of before", error)
+            self._unkept = str(error)
+        else:
+            self._filed, self._unkept = keys, None
 
     def _note(self, trouble: str | None) -> None:
         if trouble != self.trouble and trouble is not None:

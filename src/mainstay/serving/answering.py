@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstay.errors import Unavailable
 from mainstay.logged import micros
@@ -29,6 +30,8 @@ from mainstay.serving.tracing import Timeline
 
 CHUNK = 32
 """Rows of a batch that a challenger has its budget for."""
+Row = tuple[int, Question]
+"""A row of a batch: its position, and what it asks."""
 FULL = "predictions cannot be written down now, and none is answered that is not"
 
 
@@ -129,49 +132,64 @@ class Answering:
         return [made[place] for place in range(len(given))]
 
     def _group(
-        self, live: Live, asking: Asking, batch_id: str, version: str, rows: Sequence[tuple[int, Question]]
+        self, live: Live, asking: Asking, batch_id: str, version: str, rows: Sequence[Row]
     ) -> dict[int, Answer | Rejected]:
-        places = [place for place, _ in rows]
-        questions = [question for _, question in rows]
-
-        def write(role: Role, attempt: Attempt[Scored]) -> None:
-            arm = live.rows[attempt.version]
-            elapsed = (time.perf_counter() - asking.started) * 1e6
-            record = batch_record(asking, batch_id, places, questions, role, attempt, elapsed)
-            self.log.append("batch", arm.features, arm.contract, record)
-
-        attempts = []
+        """The answers to rows that one arm was given; the incumbent answers what a challenger makes nothing of."""
+        made: dict[int, Answer | Rejected] = {}
+        left = list(rows)
         if version != live.incumbent:
             budget = live.policies.challenger_budget.total_seconds() * math.ceil(len(rows) / CHUNK)
-            scores = _score_many(live.rows[version], questions)
-            attempts.append(self.lanes.attempt_here(version, scores, all_finite, budget))
-        if not attempts or attempts[0].ending is not Ending.OK:
+            scores = _score_many(live.rows[version], left)
+            attempt = self.lanes.attempt_here(version, scores, all_finite, budget)
+            left = self._settle(live, asking, batch_id, left, attempt, made)
+        if left:
             incumbent = live.rows[live.incumbent]
-            # A row without a number is that row's own trouble, and no other's.
-            attempts.append(challenge.scored(incumbent.version, _score_many(incumbent, questions), lambda _: True))
-        asking.step("score")
-        last = attempts[-1]
-        for attempt in attempts:
-            answered = attempt is last and attempt.ending is Ending.OK
-            write(Role.ANSWERED if answered else Role.ATTEMPTED, attempt)
-        asking.step("log")
-        if last.made is None:
-            return {place: defect(last) for place in places}
-        for listening in live.listening(last.version):
-            self.listeners.offer(
-                listening,
-                _score_many(live.rows[listening], questions),
-                all_finite,
-                lambda attempt: write(Role.LISTENED, attempt),
-                len(rows),
-            )
-        arm = live.rows[last.version]
-        return {
-            place: question.answer(last.version, scored, asking.trace_id)
-            if math.isfinite(scored.probability)
-            else Rejected(500, NOT_FINITE)
-            for (place, question), scored in zip(rows, arm.rows_of(last.made), strict=True)
-        }
+            attempt = challenge.scored(incumbent.version, _score_many(incumbent, left), all_finite)
+            left = self._settle(live, asking, batch_id, left, attempt, made)
+            made |= {place: defect(attempt) for place, _ in left}
+        return made
+
+    def _settle(
+        self,
+        live: Live,
+        asking: Asking,
+        batch_id: str,
+        rows: Sequence[Row],
+        attempt: Attempt[Scored],
+        made: dict[int, Answer | Rejected],
+    ) -> list[Row]:
+        """Write down how each row ended, add the answers to `made`, and offer those to who listens; the other rows."""
+        fine, bad = _parted(rows, attempt)
+        if bad is not None:
+            self._write_rows(live, asking, batch_id, Role.ATTEMPTED, *bad)
+        if fine is not None:
+            answered, scored = fine
+            self._write_rows(live, asking, batch_id, Role.ANSWERED, answered, scored)
+            self._heard_rows(live, asking, batch_id, attempt.version, answered)
+            if scored.made is not None:
+                single = live.rows[attempt.version].rows_of(scored.made)
+                for (place, question), each in zip(answered, single, strict=True):
+                    made[place] = question.answer(attempt.version, each, asking.trace_id)
+        return [] if bad is None else list(bad[0])
+
+    def _heard_rows(self, live: Live, asking: Asking, batch_id: str, answered: str, rows: Sequence[Row]) -> None:
+        def write(attempt: Attempt[Scored]) -> None:
+            for part in _parted(rows, attempt):
+                if part is not None:
+                    self._write_rows(live, asking, batch_id, Role.LISTENED, *part)
+
+        for version in live.listening(answered):
+            scores = _score_many(live.rows[version], rows)
+            self.listeners.offer(version, scores, all_finite, write, len(rows))
+
+    def _write_rows(
+        self, live: Live, asking: Asking, batch_id: str, role: Role, rows: Sequence[Row], attempt: Attempt[Scored]
+    ) -> None:
+        arm = live.rows[attempt.version]
+        elapsed = (time.perf_counter() - asking.started) * 1e6
+        places, questions = [place for place, _ in rows], [question for _, question in rows]
+        record = batch_record(asking, batch_id, places, questions, role, attempt, elapsed)
+        self.log.append("batch", arm.features, arm.contract, record)
 
     def _write(self, asking: Asking, question: Question, role: Role, attempt: Attempt[ScoredRow]) -> None:
         arm = question.live.rows[attempt.version]
@@ -214,9 +232,30 @@ def _score_one(arm: ArmRows, question: Question) -> Callable[[], ScoredRow]:
     return lambda: arm.score(question.values(arm.version))
 
 
-def _score_many(arm: ArmRows, questions: Sequence[Question]) -> Callable[[], Scored]:
+def _parted(
+    rows: Sequence[Row], attempt: Attempt[Scored]
+) -> tuple[tuple[Sequence[Row], Attempt[Scored]] | None, tuple[Sequence[Row], Attempt[Scored]] | None]:
+    """The rows that have a probability and the others, each with their part of the attempt; None where there are none.
+
+    A row without a number is that row's own trouble: the others of its batch are no errors of the arm.
+    """
+    made = attempt.made
+    if made is None or attempt.ending is Ending.OK:
+        return ((rows, attempt), None) if attempt.ending is Ending.OK else (None, (rows, attempt))
+    kept = np.isfinite(made.probability)
+
+    def part(which: NDArray[np.bool_], ending: Ending) -> tuple[Sequence[Row], Attempt[Scored]] | None:
+        chosen = [row for row, each in zip(rows, which, strict=True) if each]
+        scored = Scored(made.tensor[which], made.scores[which], made.probability[which])
+        share = len(chosen) / len(rows)
+        return (chosen, Attempt(attempt.version, ending, attempt.scoring_us * share, scored)) if chosen else None
+
+    return part(kept, Ending.OK), part(~kept, Ending.NOT_FINITE)
+
+
+def _score_many(arm: ArmRows, asked: Sequence[Row]) -> Callable[[], Scored]:
     def score() -> Scored:
-        rows = [arm.served(question.values(arm.version)) for question in questions]
+        rows = [arm.served(question.values(arm.version)) for _, question in asked]
         return arm.scorer.score(columns_of(rows, arm.scorer.bundle.encoder.inputs))
 
     return score

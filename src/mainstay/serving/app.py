@@ -83,7 +83,7 @@ def create_app(
 
     def openapi() -> dict[str, Any]:
         made = get_openapi(title=app.title, version=arms.health().version or "none", routes=app.routes)
-        with_security(made, schemas.problems(401, 403, 406, 429, 503), access)
+        with_security(made, schemas.problems(401, 403, 406, 429, 500, 503), access)
         live = arms.live
         return with_tables(schemas.with_live(made, live, answering.clock()), live, use_case)
 

@@ -33,6 +33,9 @@ class Connection(HttpToolsProtocol):
     """The request after which, and the time at which, `Sweep` first saw that this connection waits."""
 
     def data_received(self, data: bytes) -> None:
+        if self.unread + len(data) > HEAD_BYTES and self._head_is_too_large(data):
+            self._refuse_head()
+            return
         super().data_received(data)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -40,7 +43,17 @@ class Connection(HttpToolsProtocol):
             return
         self.unread += len(data)
         if self.unread > (UNREAD_BYTES if cycle is not None and cycle.more_body else HEAD_BYTES):
-            self.refuse(Rejected(431, f"the headers are larger than {HEAD_BYTES:,} bytes, the most that is read here"))
+            self._refuse_head()
+
+    def _head_is_too_large(self, data: bytes) -> bool:
+        """Whether the headers alone are, of what came in one piece with a body."""
+        if not self.waits or (self.cycle is not None and self.cycle.more_body):
+            return False
+        end = data.find(b"\r\n\r\n")
+        return self.unread + (len(data) if end < 0 else end) > HEAD_BYTES
+
+    def _refuse_head(self) -> None:
+        self.refuse(Rejected(431, f"the headers are larger than {HEAD_BYTES:,} bytes, the most that is read here"))
 
     @property
     def waits(self) -> bool:

@@ -1,6 +1,7 @@
 """What every request passes before its route: may this key do that, and is the answer to be had in a form it takes."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -96,7 +97,7 @@ def _weight(parameters: list[str]) -> float:
 def with_security(document: dict[str, Any], problems: Mapping[int | str, dict[str, Any]], access: Access) -> None:
     """Have an OpenAPI document tell which scope each route needs, and the problems that a request without it gets.
 
-    `problems` are the responses of 401, 403, 406, 429 and 503.
+    `problems` are the responses of 401, 403, 406, 429, 500 and 503.
     """
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     words = "An API key, or a token of the identity provider where one is set up. The scopes of a route are its roles."
@@ -108,4 +109,4 @@ def with_security(document: dict[str, Any], problems: Mapping[int | str, dict[st
         for operation in operations.values():
             operation["security"] = [{"key": [scope] if scope else []}, *([{}] if access.open else [])]
             for status, told in problems.items():
-                operation["responses"].setdefault(str(status), told)
+                operation["responses"].setdefault(str(status), deepcopy(told))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mainstay.digests import pseudonym
 from mainstay.errors import NotFound, Refused
 from mainstay.registry.manifest import Entity
+from mainstay.scoring.spelling import number_text
 from mainstay.usecase import normal
 
 Stored = Callable[[str | int | None], str | None]
@@ -82,14 +83,5 @@ def _category(given: str | int | None) -> str | None:
 
 
 def _number(given: str | int | None) -> str | None:
-    """`7` for 7, "7", " 07 " and "7.0"; what is no number stays the text that it is, and meets nobody."""
     text = as_given(given)
-    if text is None:
-        return None
-    try:
-        if text.strip().lstrip("+-").isdecimal():
-            return str(int(text))
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else repr(number)
+    return None if text is None else number_text(text)

@@ -169,5 +169,6 @@ def _rows(given: Any) -> list[Any]:
         errors = [Problem("rows", reason, "an array of requests, and nothing beside it")]
         raise Rejected(422, 'a batch is {"rows": [request, …]}', errors)
     if len(rows) > BATCH_ROWS:
-        raise Rejected(413, f"the batch has {len(rows):,} rows; at most {BATCH_ROWS:,} are taken: send several")
+        detail = f"the batch has {len(rows):,} rows; at most {BATCH_ROWS:,} are taken: send several"
+        raise Rejected(413, detail, [Problem("rows", "is too long", f"at most {BATCH_ROWS:,} rows")])
     return rows

@@ -29,12 +29,9 @@ def read_keys(path: Path) -> list[ApiKey] | None:
 
 
 def keep_keys(path: Path, keys: Sequence[ApiKey]) -> None:
-    """Keep the keys in a file, as `write_private`; where that fails the log is told, and nobody else."""
+    """Keep the keys in a file. Raises as `write_private`."""
     body = {"schema": schema_of(ApiKey), "keys": [encode(key) for key in keys]}
-    try:
-        write_private(path, json.dumps(body).encode())
-    except Unavailable as error:
-        log.warning("%s: after a restart without the ledger nobody could ask", error)
+    write_private(path, json.dumps(body).encode())
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -61,6 +61,7 @@ class Log:
         self._wake = threading.Event()
         self._closed = False
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._unsealed: Unavailable | None = None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
@@ -150,11 +151,13 @@ class Log:
 
     def _commit(self) -> None:
         """One fsync for all who wait."""
-        failed: MainstayError | None = None
         with self._sealing:  # what is being sealed right now is on the disk when this is ours
+            failed: MainstayError | None = self._unsealed
             with self._appending:
                 waiting, self._waiting = self._waiting, []
                 opened = list(self._open.values()) if waiting else []
+            if waiting:
+                self._unsealed = None
             for each in opened:
                 try:
                     each.writer.sync()
@@ -175,6 +178,7 @@ class Log:
                 except Unavailable as error:
                     # The file is there, unlocked: the shipper seals it as it would a dead process's.
                     log.error("a segment was left to the shipper: %s", error)
+                    self._unsealed = error  # whoever waits may have written there
 
 
 def _resolve(future: "asyncio.Future[None]", failed: MainstayError | None) -> None:

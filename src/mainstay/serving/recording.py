@@ -14,7 +14,11 @@ from mainstay.scoring.rowwise import ScoredRow
 from mainstay.scoring.scorer import Scored
 from mainstay.serving.challenge import Attempt
 from mainstay.serving.predict import Question
+from mainstay.serving.rows import ArmRows
 from mainstay.serving.tracing import Timeline
+
+SAMPLED = "00"
+"""The tensor is kept of single requests whose prediction id ends so: as ids count up, of one in 256."""
 
 
 class Appends(Protocol):
@@ -51,12 +55,12 @@ class Asking:
 def single_record(
     asking: Asking, question: Question, role: Role, attempt: Attempt[ScoredRow], before_log_us: float
 ) -> tuple[Any, ...]:
-    """One arm's record of one request; the tensor is kept of an attempt that did not answer, where there is one."""
+    """One arm's record of one request; the tensor is kept of attempts that did not answer, and of a sample."""
     arm = question.live.rows[attempt.version]
     asked, assignment = question.asked, question.assignment
     made = attempt.made if attempt.ending is Ending.OK else None
     row = question.row(attempt.version)
-    tensor = arm.tensor(row.values) if role is Role.ATTEMPTED and not row.problems else None
+    kept = role is Role.ATTEMPTED or asked.prediction_id.endswith(SAMPLED)
     return (
         asked.prediction_id,
         asked.request_id or asked.prediction_id,
@@ -79,9 +83,9 @@ def single_record(
         row.flags,
         attempt.scoring_us,
         before_log_us,
+        _origins(question, arm),
         None,
-        None,
-        tensor,
+        arm.tensor(row.values) if kept and not row.problems else None,
     )
 
 
@@ -129,12 +133,21 @@ def batch_record(
         _bytes(probability, "<f8"),
         _texts(decisions),
         {n: list(row.flags) for n, row in enumerate(rows) if row.flags},
+        {n: origins for n, question in enumerate(questions) if (origins := _origins(question, arm))} or None,
     )
 
 
 def alike(assignment: Assignment) -> tuple[str, str]:
     """What the rows of one record of a batch have in common."""
     return assignment.version, assignment.assigned
+
+
+def _origins(question: Question, arm: ArmRows) -> dict[str, str] | None:
+    """Where features come from that the request does not hold; None where it holds them all."""
+    given = question.asked.features
+    if len(given) == len(arm.features) and not question.row(arm.version).problems:
+        return None  # as many as there are, and none that nobody asked for
+    return {name: "missing" for name in arm.features if name not in given} or None
 
 
 def _column(values: list[Value], number: bool) -> bytes | tuple[list[str], bytes]:

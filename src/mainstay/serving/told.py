@@ -64,14 +64,17 @@ def read_feedback(given: Any, live: Live, horizon: timedelta, now: datetime) -> 
         raise Rejected(422, f"{problems[0].field}: {problems[0].reason}", problems[:SHOWN])
     for name in ("labels", "actions"):
         if len(given.get(name, [])) > ITEMS:
-            raise Rejected(413, f"there are {len(given[name]):,} {name}; at most {ITEMS:,} are taken: send several")
+            wrong = Problem(name, "is too long", f"at most {ITEMS:,} items")
+            detail = f"there are {len(given[name]):,} {name}; at most {ITEMS:,} are taken: send several"
+            raise Rejected(413, detail, [wrong])
     reader = _Reader(live, horizon, now, source or "feedback")
     for place, each in enumerate(given.get("labels", [])):
         reader.item(f"labels.{place}", each, LABEL_FIELDS, reader.label)
+    turned_away = reader.made.rejected
     for place, each in enumerate(given.get("actions", [])):
         reader.item(f"actions.{place}", each, ACTION_FIELDS, reader.action)
     if given.get("complete_through") is not None:
-        reader.item("", given, FIELDS, reader.feed)
+        reader.item("", given, FIELDS, lambda told: reader.feed(told, turned_away))
     return reader.made
 
 
@@ -133,8 +136,14 @@ class _Reader:
         about = ("action", prediction or "", entity or "", kind, str(at))
         return "action", action_row(made), [_told(about, (repr(probability), repr(cost)))]
 
-    def feed(self, given: dict[str, Any]) -> Any:
+    def feed(self, given: dict[str, Any], turned_away: int) -> Any:
+        """How far the source is complete: nowhere, where labels of the same request were turned away.
+
+        Silence about those would be read as their opposite.
+        """
         through = self._time(given, "complete_through", needed=True)
+        if turned_away:
+            self._wrong("complete_through", "comes with labels that were rejected", "all of the labels, and then this")
         if through is None:
             return None
         return "feed", feed_row(Feed(self.source, through, self.now)), []

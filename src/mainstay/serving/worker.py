@@ -52,8 +52,8 @@ TOGETHER = 0.25
 """Seconds until every worker that was told to stop has closed its socket; uvicorn looks every 0.1 s."""
 LEAVE = 0.5
 """Seconds in which busy connections hear, with an answer, that they end with it. Then those at rest are closed."""
-HEAR = 0.25
-"""Seconds between two looks at what the supervisor has told."""
+HEAR, HEAR_KEYS = 0.25, 0.5
+"""Seconds between two looks at what the supervisor has told of the split, and of the keys."""
 
 
 def arms_of(opened: Stores, use_case: str, heard: Heard, report: Callable[[int, tuple[str, ...]], None]) -> Arms:
@@ -181,7 +181,7 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     follower.start()
     written.start()
     known = threading.Event()
-    watch = threading.Thread(target=access.follow, args=(stop, HEAR, known), daemon=True)
+    watch = threading.Thread(target=access.follow, args=(stop, HEAR_KEYS, known), daemon=True)
     watch.start()
     until = time.monotonic() + FIRST_LOOK
     for first in (looked, known):
