@@ -91,13 +91,13 @@ CASES = {
 
 
 @pytest.fixture
-def broken(home: Path, running: Running, give_key: Callable[..., None]) -> Iterator[str]:
+def broken(strict_home: Path, running: Running, give_key: Callable[..., None]) -> Iterator[str]:
     """The address of a server with keys, whose metrics are so spoilt that to read them is a defect."""
-    give_key(home, "all", scopes=("predict", "feedback", "read", "operate"))
-    give_key(home, "reads", scopes=("read",))
-    give_key(home, "spent", rate=0.0001, burst=1)
-    with running(home, workers=2, open_=False) as (_, line):
-        (directory,) = (home / "metrics").iterdir()
+    give_key(strict_home, "all", scopes=("predict", "feedback", "read", "operate"))
+    give_key(strict_home, "reads", scopes=("read",))
+    give_key(strict_home, "spent", rate=0.0001, burst=1)
+    with running(strict_home, workers=2, open_=False) as (_, line):
+        (directory,) = (strict_home / "metrics").iterdir()
         (directory / "counter_1.db").write_bytes(struct.pack("iii", 64, 0, 1000) + bytes(100))
         yield line.split()[0]
         (directory / "counter_1.db").unlink()

@@ -50,7 +50,15 @@ serve(settings, "tiny", "127.0.0.1", 0, int(workers), bool(open_), lambda words:
 
 
 @pytest.fixture
-def home(tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bundle, tiny_other_bundle: Bundle) -> Path:
+def home(strict_home: Path) -> Path:
+    """The home of a real platform, as `strict_home`."""
+    return strict_home
+
+
+@pytest.fixture
+def strict_home(
+    tmp_path: Path, tiny_keys: Path, tiny_signer: Signer, tiny_bundle: Bundle, tiny_other_bundle: Bundle
+) -> Path:
     """The home of a real platform: 1.0.0 and 1.1.0 signed and on the shelf, 1.0.0 live, unseen categories refused."""
     opened = platform(Settings(home=tmp_path / "home"))
     shutil.copytree(tiny_keys, opened.settings.keys)

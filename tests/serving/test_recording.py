@@ -30,9 +30,11 @@ class Moody:
         return self.scorer.bundle
 
     def score(self, columns: Any) -> Scored:
-        made = self.scorer.score(columns)
-        probability = np.where(columns["age"] == 120, np.nan, made.probability)
-        return Scored(made.tensor, made.scores, probability)
+        return self.score_tensor(self.scorer.score(columns).tensor)
+
+    def score_tensor(self, tensor: Any) -> Scored:
+        made = self.scorer.score_tensor(tensor)
+        return Scored(made.tensor, made.scores, np.where(tensor[:, 0] == 120, np.nan, made.probability))
 
 
 @pytest.fixture
@@ -46,12 +48,18 @@ def moody(world: "World", arms: Arms) -> str:
     return "1.1.0"
 
 
+@pytest.mark.parametrize("kind", ["json", "csv"])
 def test_a_row_that_a_challenger_makes_no_number_of_is_its_only_failure(
-    client: "Client", written: "Written", answering: Answering, row: dict[str, Any], moody: str
+    client: "Client", written: "Written", answering: Answering, row: dict[str, Any], moody: str, kind: str
 ) -> None:
-    rows = [{"features": row | {"age": age}} for age in (40, 120, 50)]
-    told = client.post("/predict_batch", json={"rows": rows}).json()["predictions"]
-    assert [each["version"] for each in told] == [moody, "1.0.0", moody]
+    ages = (40, 120, 50)
+    if kind == "json":
+        told = client.post("/predict_batch", json={"rows": [{"features": row | {"age": age}} for age in ages]})
+        assert [each["version"] for each in told.json()["predictions"]] == [moody, "1.0.0", moody]
+    else:
+        body = "age,spent,plan\n" + "".join(f"{age},{row['spent']},{row['plan']}\n" for age in ages)
+        told = client.post("/predict_batch", content=body, headers={"content-type": "text/csv"})
+        assert (told.status_code, told.text.count(moody), told.text.count("1.0.0")) == (200, 2, 1)
     assert answering.listeners.close(5)
     found = Counter((each.prediction_id[-2:], each.role, each.version, each.outcome) for each in written.observed())
     assert found == {
@@ -84,7 +92,9 @@ def test_a_feature_that_the_request_does_not_hold_is_missing_and_one_that_is_nul
     for features in (row, row | {"spent": None}):
         assert client.post("/predict", json={"features": features}).status_code == 200
     client.post("/predict_batch", json={"rows": [{"features": row}, {"features": row | {"spent": 1.0}}]})
-    assert [each.origins for each in written.observed()] == [{"spent": Origin.MISSING}, {}] * 2
+    client.post("/predict_batch", content="age,plan\n40,basic\n", headers={"content-type": "text/csv"})
+    client.post("/predict_batch", content="age,plan,spent\n40,basic,\n", headers={"content-type": "text/csv"})
+    assert [each.origins for each in written.observed()] == [{"spent": Origin.MISSING}, {}] * 3
 
 
 def test_the_tensor_of_one_answer_in_256_is_kept(

@@ -25,7 +25,7 @@ from mainstay.serving.answers import Answered, no_texts, refuse
 from mainstay.serving.arms import Live
 from mainstay.serving.challenge import Attempt
 from mainstay.serving.entities import stored_as_given
-from mainstay.serving.predict import ANY_TEXT, NOT_FINITE, is_text
+from mainstay.serving.predict import ANY_TEXT, is_text
 from mainstay.serving.problems import Rejected
 from mainstay.serving.recording import Asking
 from mainstay.serving.rows import ArmRows
@@ -177,37 +177,43 @@ class Batch:
     def _score(self, assignment: Assignment, places: Places) -> None:
         """Have rows scored that were assigned alike, as `Answering._group`."""
         live, answering = self._live, self._answering
-        attempts = []
+        left = places
         if assignment.version != live.incumbent:
             budget = live.policies.challenger_budget.total_seconds() * math.ceil(len(places) / CHUNK)
             score = self._scores(live.rows[assignment.version], places)
-            attempts.append(answering.lanes.attempt_here(assignment.version, score, _finite, budget))
-        if not attempts or attempts[0].ending is not Ending.OK:
+            attempt = answering.lanes.attempt_here(assignment.version, score, _finite, budget)
+            left = self._settle(attempt, assignment, left)
+        if len(left):
             incumbent = live.rows[live.incumbent]
-            score = self._scores(incumbent, places)
-            attempts.append(challenge.scored(incumbent.version, score, lambda _: True))
+            attempt = challenge.scored(incumbent.version, self._scores(incumbent, left), _finite)
+            left = self._settle(attempt, assignment, left)
+            self.made.rejected |= {row: defect(attempt) for row in left.tolist()}
+
+    def _settle(self, attempt: Attempt[ScoredTable], assignment: Assignment, places: Places) -> Places:
+        """Write down how each row ended, and take the answers; the rows that have none."""
         self._asking.step("score")
-        last = attempts[-1]
-        for attempt in attempts:
-            answered = attempt is last and attempt.ending is Ending.OK
-            self._write(Role.ANSWERED if answered else Role.ATTEMPTED, attempt, assignment, places)
+        live = self._live
+        fine, bad = _parted(places, attempt)
+        if bad is not None:
+            self._write(Role.ATTEMPTED, bad[1], assignment, bad[0])
+        if fine is not None:
+            self._write(Role.ANSWERED, fine[1], assignment, fine[0])
         self._asking.step("log")
-        made = self.made
-        if last.made is None:
-            made.rejected |= dict.fromkeys(places.tolist(), defect(last))
-            return
-        probability = last.made.probability
-        made.decide(places, probability, last.version, live.arms[last.version].bundle.decide)
-        for row in places[~np.isfinite(probability)].tolist():
-            made.rejected[row] = Rejected(500, NOT_FINITE)
-        for listening in live.listening(last.version):
-            answering.listeners.offer(
-                listening,
-                self._scores(live.rows[listening], places),
-                _finite,
-                lambda attempt: self._write(Role.LISTENED, attempt, assignment, places),
-                len(places),
-            )
+        if fine is not None and fine[1].made is not None:
+            rule = live.arms[attempt.version].bundle.decide
+            self.made.decide(fine[0], fine[1].made.probability, attempt.version, rule)
+            for listening in live.listening(attempt.version):
+                self._offer(listening, assignment, fine[0])
+        return places[:0] if bad is None else bad[0]
+
+    def _offer(self, version: str, assignment: Assignment, places: Places) -> None:
+        def write(attempt: Attempt[ScoredTable]) -> None:
+            for part in _parted(places, attempt):
+                if part is not None:
+                    self._write(Role.LISTENED, part[1], assignment, part[0])
+
+        score = self._scores(self._live.rows[version], places)
+        self._answering.listeners.offer(version, score, _finite, write, len(places))
 
     def _scores(self, arm: ArmRows, places: Places) -> Callable[[], ScoredTable]:
         def score() -> ScoredTable:
@@ -244,8 +250,30 @@ class Batch:
             None if stored is None else [stored[row] for row in places.tolist()],
             _taken(read.columns, places),
             _flags(read, places),
+            {name: "missing" for name in arm.features if name not in table.columns},
         )
         self._answering.log.append("batch", arm.features, arm.contract, record)
+
+
+_Part = tuple[Places, Attempt[ScoredTable]] | None
+
+
+def _parted(places: Places, attempt: Attempt[ScoredTable]) -> tuple[_Part, _Part]:
+    """The rows that have a probability and the others, each with their part of the attempt; None where none are."""
+    made = attempt.made
+    if attempt.ending is Ending.OK:
+        return (places, attempt), None
+    if made is None:
+        return None, (places, attempt)
+    kept = np.isfinite(made.probability)
+
+    def part(which: NDArray[np.bool_], ending: Ending) -> _Part:
+        chosen = places[which]
+        spent = attempt.scoring_us * len(chosen) / len(places)
+        scored = ScoredTable(made.probability[which])
+        return (chosen, Attempt(attempt.version, ending, spent, scored)) if len(chosen) else None
+
+    return part(kept, Ending.OK), part(~kept, Ending.NOT_FINITE)
 
 
 def table_record(
@@ -261,8 +289,12 @@ def table_record(
     entities: list[str | None] | None,
     columns: CodedColumns,
     flags: dict[int, list[str]],
+    origins: dict[str, str],
 ) -> tuple[Any, ...]:
-    """One arm's record of rows that were assigned alike, as `recording.batch_record`, of packed arrays."""
+    """One arm's record of rows that were assigned alike, as `recording.batch_record`, of packed arrays.
+
+    `origins` are those of every row: a table lacks a column for all of them.
+    """
     count = len(places)
     made = attempt.made if attempt.ending is Ending.OK else None
     rule = arm.scorer.bundle.decide
@@ -295,6 +327,7 @@ def table_record(
         probability.astype("<f8").tobytes(),
         ([other, rule.positive], decided.tobytes()),
         flags,
+        dict.fromkeys(range(count), origins) if origins else None,
     )
 
 

@@ -173,7 +173,7 @@ def _input_schema(given: Input, flagged: bool, listed: tuple[str, ...] | None) -
         most = LARGEST_INTEGER if given.type == "integer" else LARGEST_NUMBER
         taken = {"minimum": -most, "maximum": most}
     elif flagged:  # a number or a truth is a category as it is spelt, and a blank is none
-        kinds, taken = ["string", "number", "boolean"], {"pattern": r"\S"}
+        kinds, taken = ["string", "number", "boolean"], {"pattern": r"[^\s\u001c-\u001f\u0085]"}
     if given.nullable:
         kinds.append("null")
     taken["type"] = kinds if len(kinds) > 1 else kinds[0]
