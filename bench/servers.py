@@ -55,8 +55,9 @@ class Running:
     mark: str
 
     def worker(self) -> float:
-        """Resident megabytes of the process that was started."""
-        return _resident(self.process.pid)
+        """Resident megabytes of the process that answers: ours is started by a supervisor, others are it themselves."""
+        ours = [pid for pid in _marked(self.mark) if b"mainstay.serving.worker" in _command(pid)]
+        return max(map(_resident, ours), default=_resident(self.process.pid))
 
     def whole(self) -> tuple[float, int]:
         """Resident megabytes of every process that it has, and how many they are."""
@@ -212,3 +213,10 @@ def _resident(pid: int) -> float:
     except OSError:
         return 0.0
     return int(found[1]) / 1000 if found else 0.0
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

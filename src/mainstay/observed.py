@@ -128,6 +128,22 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that was told: the digests of what it is about, and of what was said of it."""
+
+    anchor: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of what was told now: how much had been told just so before, and how much otherwise."""
+
+    repeated: int
+    contradicted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """A serving process as it last reported itself: its split and the versions it holds warm."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mainstay.errors import Misconfigured
+from mainstay.errors import Misconfigured, Unavailable
 from mainstay.nouns import Instant
 
 
@@ -83,3 +83,14 @@ def read_settings() -> Settings:
         name = "MAINSTAY_" + "_".join(str(part) for part in first["loc"]).upper()
         wanted = "a time with its zone, as in 2026-01-01T00:00:00Z" if name == "MAINSTAY_NOW" else first["msg"]
         raise Misconfigured(f"{wanted}, not {first['input']!r}", name) from error
+
+
+def make_home(settings: Settings) -> None:
+    """Have the home be there. Misconfigured where it cannot be a directory, Unavailable where it cannot be made."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Misconfigured("a file is in the way; MAINSTAY_HOME names a directory", str(settings.home)) from error
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Unavailable(f"the home cannot be made ({words})", str(settings.home)) from error

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mainstay.ledger.facts import Ledger
-from mainstay.ledger.feedback import Counted, Told, note
+from mainstay.ledger.feedback import note
+from mainstay.observed import Counted, Told
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -12,8 +12,9 @@ from mainstay.adapters.signing import KeyFile
 from mainstay.errors import Refused
 from mainstay.ledger.facts import Ledger
 from mainstay.nouns import ModelVersion
+from mainstay.registry.loading import load
 from mainstay.registry.manifest import document
-from mainstay.registry.shelf import Admission, admit, load, signed
+from mainstay.registry.shelf import Admission, admit, signed
 from mainstay.scoring.bundle import FILES, Bundle, to_files
 
 Trusted = dict[str, Ed25519PublicKey]

@@ -35,7 +35,7 @@ def test_everything_of_a_version_is_gathered(first_release: tuple[Platform, Rele
     [("https://ada:secret@mlflow.example/team/", "https://mlflow.example/team"), ("http://h:5000", "http://h:5000")],
 )
 def test_no_credentials_come_into_a_card(released: Platform, url: str, shown: str) -> None:
-    home = Platform(Settings(home=released.settings.home, mlflow=url), released.ledger, released.blobs)
+    home = Platform(Settings(home=released.settings.home, mlflow=url), released.blobs, released.ledger)
     assert facts_of(home, "shop", "1.0.0").tracking == shown
 
 

@@ -17,7 +17,8 @@ from mainstay.journeys.asked import Asked
 from mainstay.journeys.train import train
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS, VERSIONS
 from mainstay.nouns import Split
-from mainstay.registry.shelf import champion, load, versions
+from mainstay.registry.loading import load
+from mainstay.registry.shelf import champion, versions
 from mainstay.scoring.scorer import Scorer
 from mainstay.usecase import UseCase
 from mainstay.usecase_file import CHURN, loads

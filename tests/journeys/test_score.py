@@ -61,7 +61,7 @@ def live(
             asked, now = tiny_admission(bundle), settings.clock()
             version = admit(asked, tiny_ledger, tiny_blobs, tiny_signer, now=now, actor="ada", reason="It passed.")
             go_live(version, use_case, tiny_ledger, tiny_blobs, now=now, actor="ada", reason="It is new.")
-        return Platform(settings, tiny_ledger, tiny_blobs)
+        return Platform(settings, tiny_blobs, tiny_ledger)
 
     return made
 

@@ -18,7 +18,7 @@ from mainstay.adapters.signing import Signer
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import API_KEYS, SPLITS
 from mainstay.nouns import ApiKey, Arm, Holdout, Split
-from mainstay.registry.live import store_configuration
+from mainstay.registry.configured import store_configuration
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Entity, Manifest, document
 from mainstay.scoring.bundle import Bundle, candidate_id, stored, to_files
 from mainstay.settings import Settings

@@ -15,7 +15,8 @@ from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import SPLITS
 from mainstay.nouns import Arm, ModelVersion, Pin, Split
-from mainstay.registry.live import configuration, go_live, next_split, store_configuration
+from mainstay.registry.configured import configuration, store_configuration
+from mainstay.registry.live import go_live, next_split
 from mainstay.registry.shelf import Admission, admit, champion
 from mainstay.scoring.bundle import Bundle
 from mainstay.usecase import UseCase

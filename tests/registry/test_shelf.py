@@ -20,6 +20,7 @@ from mainstay.errors import Conflict, NotFound, Refused, Unavailable
 from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import Arm, Candidate, Estimate, ModelVersion, Split
+from mainstay.registry.loading import load
 from mainstay.registry.manifest import Against
 from mainstay.registry.shelf import (
     Admission,
@@ -28,7 +29,6 @@ from mainstay.registry.shelf import (
     candidate_files,
     champion,
     identical,
-    load,
     signed,
     store_candidate,
     versions,

@@ -10,9 +10,9 @@ import pytest
 from mainstay.adapters.stream import Spool
 from mainstay.errors import MainstayError, Unavailable
 from mainstay.ledger.facts import Ledger
-from mainstay.ledger.feedback import Counted, Told, note
+from mainstay.ledger.feedback import note
 from mainstay.logged import decode_header, observed
-from mainstay.observed import Action, Feed, Label
+from mainstay.observed import Action, Counted, Feed, Label, Told
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app

@@ -13,7 +13,7 @@ import pytest
 from mainstay.errors import Refused
 from mainstay.nouns import Arm
 from mainstay.serving.arms import Arms
-from mainstay.serving.guard import check_access
+from mainstay.serving.exposure import check_access
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Client, World

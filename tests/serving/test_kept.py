@@ -1,16 +1,15 @@
-"""The split on disk: whole or not there, and since when each version is live."""
+"""The split on disk: whole or not there."""
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mainstay.errors import Refused, Unavailable
-from mainstay.ledger.facts import Fact
 from mainstay.nouns import Arm, Split
-from mainstay.serving.kept import Applied, Kept, Standing, since
+from mainstay.serving.kept import Applied, Kept, Standing
 from mainstay.usecase import Serving
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,15 +58,3 @@ def test_workers_that_write_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert json.loads((tmp_path / "tiny.json").read_text())["standing"]["split"]["number"] in range(1, 5)
-
-
-def test_a_version_is_live_since_the_split_that_it_has_been_in_without_a_break() -> None:
-    live = [["1.0.0"], ["1.1.0", "1.0.0"], ["1.1.0"], ["1.2.0", "1.1.0", "1.0.0"], ["1.2.0", "1.1.0", "1.0.0"]]
-    history = [
-        Fact(n, "tiny", "split", "tiny", n, NOW + timedelta(days=n), "ada", "", Split(n, "tiny", arms, "default"))
-        for n, versions in enumerate(live)
-        if (arms := (Arm(versions[0], 1.0), *(Arm(version, standby=True) for version in versions[1:])))
-    ]
-    days = {version: (at - NOW).days for version, at in since(history).items()}
-    assert days == {"1.2.0": 3, "1.1.0": 1, "1.0.0": 3}
-    assert since(history[:1]) == {"1.0.0": NOW}

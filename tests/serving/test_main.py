@@ -22,8 +22,11 @@ from mainstay.errors import Misconfigured, Refused, Unavailable
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
 from mainstay.scoring.bundle import Bundle
+from mainstay.serving.following import Following
+from mainstay.serving.heard import Heard
 from mainstay.serving.main import listen, serve
 from mainstay.serving.tally import EVERY
+from mainstay.serving.work import news_line
 from mainstay.serving.worker import arms_of
 from mainstay.settings import Settings
 from mainstay.wiring import platform
@@ -121,6 +124,7 @@ def test_a_world_in_which_nothing_can_be_served_is_told_before_a_worker_starts(t
     (tmp_path / "metrics").write_text("no directory")
     with pytest.raises(Unavailable, match="while making a place for metrics"):
         serve(Settings(home=tmp_path), "tiny", "127.0.0.1", 0, 2, True, print)
+    (tmp_path / "metrics").unlink()
     with pytest.raises(Misconfigured):
         serve(Settings(home=tmp_path, ledger="nonsense://"), "tiny", "127.0.0.1", 0, 2, True, print)
 
@@ -212,17 +216,28 @@ def test_a_version_that_was_tampered_with_is_not_served(home: Path, tiny_bundle:
     model = home / "blobs" / "versions" / "tiny" / "1.0.0" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
     opened = platform(Settings(home=home))
+    heard = Heard()
     with opened.ledger:
-        arms = arms_of(opened, "tiny")
-        arms.refresh(0.0)
+        heard.take(news_line(Following(opened.ledger, "tiny", open_=True).look(time.monotonic), {}))
+    arms = arms_of(opened, "tiny", heard, lambda split, warm: None)
+    arms.refresh(0.0)
     assert arms.live is None
     assert "model.onnx was changed after it was signed" in (arms.health().reason or "")
     assert str(home) not in (arms.health().reason or "")
 
 
-def test_serving_imports_nothing_that_trains() -> None:
-    heavy = {"mlflow", "feast", "sklearn", "scipy", "optuna", "pandas", "pyarrow", "duckdb", "lightgbm", "onnx"}
-    rooms = {"data", "training", "quality", "monitoring", "incidents", "journeys", "measures"}
-    asked = "import sys, mainstay.serving.main, mainstay.serving.worker; print(*sys.modules)"
+HEAVY = {"mlflow", "feast", "sklearn", "scipy", "optuna", "pandas", "pyarrow", "duckdb", "lightgbm", "onnx"}
+ROOMS = {"data", "training", "quality", "monitoring", "incidents", "journeys", "measures"}
+
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("mainstay.serving.worker", {"mainstay.ledger", "mainstay.wiring", "sqlalchemy", "typer", "rich"}),
+        ("mainstay.serving.supervisor, mainstay.serving.main", {"numpy", "onnxruntime", "fastapi", "uvicorn"}),
+    ],
+)
+def test_a_process_of_a_server_imports_only_what_it_works_with(module: str, others: set[str]) -> None:
+    asked = f"import sys, {module}; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert set(found.stdout.split()) & (heavy | {f"mainstay.{room}" for room in rooms}) == set()
+    assert set(found.stdout.split()) & (HEAVY | others | {f"mainstay.{room}" for room in ROOMS}) == set()

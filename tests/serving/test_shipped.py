@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from mainstay.ledger.progress import Progress, keep_progress, read_progress
+from mainstay.progress import Progress, keep_progress, read_progress
 from mainstay.serving.shipped import ShipperProgress
 from mainstay.settings import Settings
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer._click.exceptions import UsageError  # Typer brings a click of its own, and no other name for this
@@ -22,7 +22,9 @@ from mainstay.settings import read_settings
 from mainstay.usecase import UseCase
 from mainstay.usecase_file import find, load
 from mainstay.verdicts import Outcome
-from mainstay.wiring import Platform, platform
+
+if TYPE_CHECKING:
+    from mainstay.wiring import Platform
 
 PASSED, NOT_PASSED, BAD_USE, WORLD_DOWN, DEFECT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 CLOSED = 141
@@ -122,8 +124,10 @@ def verdict_code(outcome: Outcome) -> int:
     return PASSED if outcome is Outcome.PASS else NOT_PASSED
 
 
-def open_platform() -> Platform:
+def open_platform() -> "Platform":
     """The platform of this process's settings."""
+    from mainstay.wiring import platform  # `serve` has its workers started before anything speaks to a database
+
     return platform(read_settings())
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "models": "mainstay.cli.models:app",
     "runs": "mainstay.cli.runs:app",
     "serve": "mainstay.cli.serve:serve",
-    "predict": "mainstay.cli.serve:predict",
+    "predict": "mainstay.cli.predict:predict",
     "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
     "observations": "mainstay.cli.observations:app",

@@ -10,7 +10,7 @@ from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import ModelVersion, Split, rfc3339
 from mainstay.records import encode
-from mainstay.registry.shelf import load
+from mainstay.registry.loading import load
 from mainstay.registry.versioning import number
 from mainstay.scoring.scorer import Scorer
 

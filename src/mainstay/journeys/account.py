@@ -10,7 +10,7 @@ from mainstay.ledger.kinds import CANDIDATES, DATASETS, ROLLOUTS, RUNS, SPLITS, 
 from mainstay.nouns import Candidate, DatasetVersion, Rollout, Split
 from mainstay.quality.card import Facts
 from mainstay.registry.examinations import examination
-from mainstay.registry.shelf import load
+from mainstay.registry.loading import load
 from mainstay.verdicts import Verdict
 from mainstay.wiring import Platform
 

@@ -14,7 +14,8 @@ from mainstay.journeys.recorded import recorded
 from mainstay.ledger.kinds import DATASETS, RUNS
 from mainstay.nouns import DatasetVersion, ModelVersion
 from mainstay.quality.champion import Contest, Unasked
-from mainstay.registry.shelf import champion, load
+from mainstay.registry.loading import load
+from mainstay.registry.shelf import champion
 from mainstay.scoring.bundle import Bundle
 from mainstay.scoring.frame import HELD_OUT
 from mainstay.scoring.scorer import Scorer

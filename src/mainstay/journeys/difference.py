@@ -8,7 +8,7 @@ from mainstay.journeys.parts import parts_of
 from mainstay.journeys.recorded import recorded
 from mainstay.ledger.kinds import DATASETS, RUNS, VERSIONS
 from mainstay.quality.difference import Difference, Flips, Side, difference, flips_on, unseen
-from mainstay.registry.shelf import load
+from mainstay.registry.loading import load
 from mainstay.registry.versioning import number
 from mainstay.scoring.scorer import Scorer
 from mainstay.training.calibrate import offer_of

@@ -19,10 +19,10 @@ from mainstay.errors import Conflict, NotFound, Unavailable
 from mainstay.journeys.asked import Asked
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import DATASETS, ERASURES
-from mainstay.ledger.progress import Progress, keep_progress, read_progress
 from mainstay.ledger.shipping import Shipped, ship
 from mainstay.ledger.upkeep import compact, erase
 from mainstay.nouns import Erasure
+from mainstay.progress import Progress, keep_progress, read_progress
 from mainstay.scoring.spelling import number_text
 from mainstay.usecase import UseCase, normal
 from mainstay.wiring import Platform

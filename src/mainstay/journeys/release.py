@@ -28,9 +28,10 @@ from mainstay.quality.gates import judge, look, looked_at
 from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
 from mainstay.registry.live import go_live
+from mainstay.registry.loading import load
 from mainstay.registry.manifest import Against, entity_of
 from mainstay.registry.mirror import Mirror
-from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, load, shelve
+from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, shelve
 from mainstay.registry.shelf import versions as versions_of
 from mainstay.scoring.scorer import Scorer
 from mainstay.usecase import UseCase

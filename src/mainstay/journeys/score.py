@@ -14,8 +14,8 @@ from mainstay.data.inputs import InputRows, Odd, read_inputs
 from mainstay.data.stream import Rows, open_rows
 from mainstay.errors import Misconfigured, NotFound, Refused
 from mainstay.ledger.kinds import SPLITS, VERSIONS
-from mainstay.registry.live import configuration
-from mainstay.registry.shelf import load
+from mainstay.registry.configured import configuration
+from mainstay.registry.loading import load
 from mainstay.scoring.coded import BatchScorer
 from mainstay.scoring.decide import Decide
 from mainstay.scoring.encode import Encoder

@@ -4,7 +4,6 @@ It counts, and nothing more: the observations hold what was told, and readers of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select
@@ -12,25 +11,10 @@ from sqlalchemy import update as change
 
 from mainstay.ledger.database import FEEDBACK
 from mainstay.ledger.facts import Ledger
+from mainstay.observed import Counted, Told
 
 AT_ONCE = 500
 """Anchors in one statement: databases limit how many values one may hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One thing that was told: the digests of what it is about, and of what was said of it."""
-
-    anchor: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Of what was told now: how much had been told just so before, and how much otherwise."""
-
-    repeated: int
-    contradicted: int
 
 
 def note(ledger: Ledger, use_case: str, told: Sequence[Told], known_at: datetime) -> Counted:

@@ -21,24 +21,30 @@ LIVE_FOR = timedelta(seconds=10)
 """How long after its last report a process still counts as live."""
 
 
-def report(ledger: Ledger, replica: Replica) -> None:
-    """Say that this process is here, under its split and with its warm versions.
+def report(ledger: Ledger, *replicas: Replica) -> None:
+    """Say that these processes are here, under their splits and with their warm versions.
 
-    When it was said is the database's to note: `replica.at` is not kept. Also how one that vanished returns.
+    When it was said is the database's to note: `Replica.at` is not kept. Also how one that vanished returns.
     """
-    values = {"host": replica.host, "split": replica.split, "warm": json.dumps(replica.warm)}
+    if not replicas:
+        return
     with ledger.database.writing(None) as connection:  # no process writes another's row
-        values_now = {**values, "at": clock(connection)}
-        done = connection.execute(change(REPLICAS).where(*_is(replica.use_case, replica.id)).values(values_now))
-        if done.rowcount == 0:
-            named = {"use_case": replica.use_case, "id": replica.id}
-            connection.execute(insert(REPLICAS).values(named | values_now))
+        for replica in replicas:
+            values = {"host": replica.host, "split": replica.split, "warm": json.dumps(replica.warm)}
+            values_now = {**values, "at": clock(connection)}
+            done = connection.execute(change(REPLICAS).where(*_is(replica.use_case, replica.id)).values(values_now))
+            if done.rowcount == 0:
+                named = {"use_case": replica.use_case, "id": replica.id}
+                connection.execute(insert(REPLICAS).values(named | values_now))
 
 
-def sign_off(ledger: Ledger, use_case: str, replica: str) -> None:
-    """Say that this process ends as it should. Saying so twice is the same as once."""
+def sign_off(ledger: Ledger, use_case: str, *replicas: str) -> None:
+    """Say that these processes ended as they should. Saying so twice is the same as once."""
+    if not replicas:
+        return
     with ledger.database.writing(None) as connection:
-        connection.execute(delete(REPLICAS).where(*_is(use_case, replica)))
+        for replica in replicas:
+            connection.execute(delete(REPLICAS).where(*_is(use_case, replica)))
 
 
 def live(ledger: Ledger, use_case: str) -> list[Replica]:

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from mainstay.adapters.blobs import Blobs
 from mainstay.adapters.signing import Signer
 from mainstay.digests import sha256, short
@@ -25,7 +23,6 @@ from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import SPLITS, VERSIONS
 from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Run, StoredFile
 from mainstay.registry.manifest import MANIFEST, SIGNATURE, Against, Entity, Manifest, document, parse
-from mainstay.registry.trust import believe
 from mainstay.registry.versioning import FIRST, inputs_broken, next_version, number
 from mainstay.scoring.bundle import FILES, Bundle, candidate_id, from_files, stored
 from mainstay.verdicts import Outcome, Verdict
@@ -119,27 +116,6 @@ def admit(
             shelve(standing, blobs)
             return standing
     raise Conflict(f"others took each of the {ATTEMPTS} numbers that were tried; try again", asked.candidate.use_case)
-
-
-def load(use_case: str, version: str, blobs: Blobs, keys: Mapping[str, Ed25519PublicKey]) -> tuple[Manifest, Bundle]:
-    """A version, believed before it is parsed. NotFound if it is not on the shelf; Refused with the reason, as `trust`.
-
-    Refused as well where another version's files stand in its place, however well they are signed.
-    """
-    number(version)
-    place = f"{use_case}@{version}"
-    folder = f"versions/{use_case}/{version}/"
-    names = blobs.names(folder)
-    if not names:
-        raise NotFound("there is no such version on the shelf", place)
-    files = {name.removeprefix(folder): blobs.get(name) for name in names}
-    manifest = believe(files.pop(MANIFEST, b""), files.pop(SIGNATURE, b""), files, keys)
-    if (manifest.use_case, manifest.version) != (use_case, version):
-        raise Refused(f"what stands there is {manifest.use_case}@{manifest.version}", place)
-    bundle = from_files(files)
-    if (bundle.encoder.inputs, bundle.decide.classes) != (manifest.inputs, manifest.classes):
-        raise Refused("its encoder and its manifest tell of different inputs or classes", place)
-    return manifest, bundle
 
 
 def signed(version: ModelVersion, blobs: Blobs) -> Manifest:

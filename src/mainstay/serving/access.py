@@ -5,22 +5,18 @@ restart without it locks anybody out. Only digests of secrets are held. A token 
 takes tells about a digest that nobody can choose, and nothing about a secret.
 """
 
-import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-from mainstay.durable import keep_entries
 from mainstay.errors import MainstayError, Unavailable
 from mainstay.nouns import ApiKey, Scope
-from mainstay.records import decode, encode, schema_of
+from mainstay.serving.kept_keys import keep_keys, read_keys
 from mainstay.serving.problems import Rejected
 from mainstay.serving.rates import Bucket
 from mainstay.serving.tokens import Tokens
@@ -179,7 +175,7 @@ class Access:
         if self.open:
             return
         if self._keys is None:
-            self._keys = self._filed = self._from_file()
+            self._keys = self._filed = None if self._kept is None else read_keys(self._kept)
             self._apply()
         try:
             keys = list(self._read())
@@ -222,24 +218,11 @@ class Access:
             made[bytes.fromhex(key.sha256)] = _Known(key.id, frozenset(key.scopes), ends, bucket)
         self._known, self._buckets = made, buckets
 
-    def _from_file(self) -> Sequence[ApiKey] | None:
-        if self._kept is None:
-            return None
-        try:
-            body = json.loads(self._kept.read_bytes())
-            return [decode(ApiKey, each, body["schema"]) for each in body["keys"]]
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, MainstayError) as error:
-            log.warning("the keys kept in %s cannot be read (%s): the ledger alone is believed", self._kept, error)
-            return None
-
     def _keep(self, keys: Sequence[ApiKey]) -> None:
         if self._kept is None:
             return
-        body = {"schema": schema_of(ApiKey), "keys": [encode(key) for key in keys]}
         try:
-            write_private(self._kept, json.dumps(body).encode())
+            keep_keys(self._kept, keys)
         except Unavailable as error:  # tried again at the next look; what the file may still hold was revoked meanwhile
             if str(error) != self._unkept:
                 log.warning("%s: a restart without the ledger would believe the keys of before", error)
@@ -251,24 +234,6 @@ class Access:
         if trouble != self.trouble and trouble is not None:
             log.warning("%s", trouble)
         self.trouble = trouble
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file as a whole, readable by its owner alone and safe from power loss. Unavailable where it cannot."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-        keep_entries(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise Unavailable(f"cannot be written ({(error.strerror or str(error)).lower()})", str(path)) from error
 
 
 def _unknown(detail: str, error: str = "invalid_token") -> Rejected:

@@ -111,8 +111,9 @@ class Arms:
 
     `load_arm` returns a version that is believed, and `read_policies` the serving policies under a configuration's
     digest. `read_key` gives the home's pseudonym key, and `kept` holds the last split on disk. `report` is told the
-    split's number and the versions that are warm after every look at the ledger; `sign_off` ends that. All of these
-    raise MainstayError, and nothing else, when they cannot.
+    split's number and the versions that are warm after every look. All of these raise MainstayError, and nothing else,
+    when they cannot. `read_at` is the monotonic time at which the ledger said what `read_split` returns, where that is
+    not the time of the look.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Arms:
         read_key: Callable[[], tuple[str, bytes]] = _no_key,
         kept: Kept | None = None,
         report: Callable[[int, tuple[str, ...]], None] = lambda split, warm: None,
-        sign_off: Callable[[], None] = lambda: None,
+        read_at: Callable[[], float] | None = None,
     ) -> None:
         self.live: Live | None = None
         self._read_split = read_split
@@ -133,7 +134,7 @@ class Arms:
         self._read_key = read_key
         self._kept = kept
         self._report = report
-        self._sign_off = sign_off
+        self._last_read = read_at
         self._warm: dict[str, _Warm] = {}
         self._reason: str | None = "the split was not read yet"
         self._flaw: str | None = None
@@ -185,7 +186,7 @@ class Arms:
             reason = f"the split cannot be read: {_shareable(error, 'the ledger')}"
             self._note(reason if self.live is not None else self._recovered(reason, now), error)
         else:
-            self._read_at = now
+            self._read_at = now if self._last_read is None else self._last_read()
             self._consider(standing, self._read_policies, now)
             self._tell()
         self.measure(now)
@@ -218,13 +219,6 @@ class Arms:
             if self._unreported is None:
                 log.warning("this replica cannot report itself (%s)", error)
             self._unreported = error.message
-
-    def sign_off(self) -> None:
-        """Say that this process ends as it should, once nothing is refreshed any more."""
-        try:
-            self._sign_off()
-        except MainstayError as error:
-            log.warning("this replica cannot sign off, and will be missed (%s)", error)
 
     def _consider(self, standing: Standing | None, read_policies: Callable[[str], Serving], now: float) -> None:
         live = self.live

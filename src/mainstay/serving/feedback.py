@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay.errors import MainstayError, Unavailable
-from mainstay.ledger.feedback import Counted, Told
+from mainstay.observed import Counted, Told
 from mainstay.serving import schemas
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.guard import batch_room, parse_json, read_body

@@ -3,14 +3,12 @@
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from mainstay.errors import Refused, Unavailable
-from mainstay.ledger.facts import Fact
 from mainstay.nouns import Instant, Split
 from mainstay.records import decode, encode, schema_of
 from mainstay.usecase import Serving
@@ -30,18 +28,6 @@ class Applied:
 
     standing: Standing
     policies: Serving
-
-
-def since(history: Sequence[Fact[Split]]) -> dict[str, datetime]:
-    """Since when each version of the last split (of at least one) is live, standing by included."""
-    found: dict[str, datetime] = {}
-    live = {arm.version for arm in history[-1].body.arms}
-    for fact in reversed(history):
-        live &= {arm.version for arm in fact.body.arms}
-        if not live:
-            break
-        found |= dict.fromkeys(live, fact.at)
-    return found
 
 
 class Kept:

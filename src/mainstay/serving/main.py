@@ -1,31 +1,34 @@
-"""`mainstay serve`: one process, or several behind one socket, that answer for what is live."""
+"""`mainstay serve`: one worker process, or several behind one socket, that answer for what is live."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prometheus_client.multiprocess import mark_process_dead
-
+from mainstay.digests import new_id
 from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
-from mainstay.serving.arms import Health
-from mainstay.serving.guard import check_access
+from mainstay.nouns import ApiKey
+from mainstay.records import decode
+from mainstay.serving.child import Child, begun
+from mainstay.serving.exposure import check_access
+from mainstay.serving.kept_keys import read_keys
 from mainstay.serving.logs import saying
 from mainstay.serving.shipper import shipping
-from mainstay.serving.tracing import check_tracing
-from mainstay.serving.worker import DRAIN, Work, access_of, serve_socket
-from mainstay.settings import Settings
-from mainstay.wiring import platform
+from mainstay.serving.work import DRAIN, Part, Work
+from mainstay.settings import Settings, make_home
+
+if TYPE_CHECKING:
+    from mainstay.serving.supervisor import Supervisor
 
 BACKLOG = 2048
 LOOK = 0.2
@@ -43,27 +46,20 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     die before they are ready.
     """
     say = saying(settings.logs, say)
-    check_tracing(settings)
+    if settings.otlp_endpoint:
+        from mainstay.serving.tracing import check_tracing  # what is imported here delays the workers
+
+        check_tracing(settings)
     tls = check_tls(settings)
-    check_access(open_, _anybody(settings, use_case, open_), tls, host, say)
-    listener = listen(host, port)
-    address = _address(listener, tls)
-    # Its imports would take the processor from the workers', so it starts once they take requests.
-    ready = threading.Event()
-
-    def announce(health: Health) -> None:
-        _announce(address, use_case, health)
-        ready.set()
-
-    with listener, shipping(settings, use_case, say, ready):
-        if workers == 1:
-            serve_socket(settings, use_case, listener, announce, open_)
-        else:
-            platform(settings)  # settings that can never work are told here, once, and not by every worker
-            directory = _metrics_directory(settings, address)
-            try:
-                _Workers(settings, use_case, listener, open_, directory, say).run(workers, address, announce)
-            finally:
+    make_home(settings)
+    with listen(host, port) as listener:
+        address = _address(listener, tls)
+        directory = _metrics_directory(settings, address) if workers > 1 else None
+        crew = _Workers(settings, use_case, listener, open_, directory, say)
+        try:
+            crew.run(workers, address, lambda asked: check_access(open_, asked, tls, host, say))
+        finally:
+            if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -101,6 +97,8 @@ def check_tls(settings: Settings) -> bool:
         return False
     if not settings.tls_cert or not settings.tls_key:
         raise Misconfigured("TLS needs both, a certificate (--tls-cert) and its key (--tls-key)")
+    import ssl  # as little as possible is imported before the workers are started
+
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except (OSError, ValueError) as error:
@@ -109,17 +107,21 @@ def check_tls(settings: Settings) -> bool:
     return True
 
 
-def _anybody(settings: Settings, use_case: str, open_: bool) -> bool:
+def _anybody(settings: Settings, use_case: str, keys: Part) -> bool:
     """Whether anybody has a key that is believed now, or could show a token. Unavailable where that is not known."""
-    if open_:
-        return True
-    opened = platform(settings)
-    with opened.ledger:
-        access = access_of(opened, use_case, open_=False)
-        access.refresh()
-    if not access.anybody and access.trouble is not None:
-        raise Unavailable(access.trouble)
-    return access.anybody
+    if settings.oidc_jwks or settings.oidc_issuer or settings.oidc_audience:
+        from mainstay.serving.tokens import tokens_of  # only here: it costs as much as the ledger
+
+        if tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience) is not None:
+            return True
+    known = read_keys(settings.home / "access" / f"{use_case}.json") or []
+    if keys.trouble is None:
+        known = [decode(ApiKey, each) for each in json.loads(keys.text or "[]")]
+    now = settings.clock()
+    found = any(key.revoked is None and (key.expires is None or key.expires > now) for key in known)
+    if not found and keys.trouble is not None:
+        raise Unavailable(f"the keys cannot be read, and none are kept here that are believed: {keys.trouble}")
+    return found
 
 
 def _address(listener: socket.socket, tls: bool) -> str:
@@ -128,8 +130,8 @@ def _address(listener: socket.socket, tls: bool) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _announce(address: str, use_case: str, health: Health) -> None:
-    words = f"serves {use_case}@{health.version}" if health.version else f"is up, and not ready: {health.reason}"
+def _announce(address: str, use_case: str, version: str | None, reason: str | None) -> None:
+    words = f"serves {use_case}@{version}" if version else f"is up, and not ready: {reason}"
     sys.stdout.write(f"{address} {words}\n")
     sys.stdout.flush()
 
@@ -149,79 +151,97 @@ def _metrics_directory(settings: Settings, address: str) -> Path:
 
 @dataclass(slots=True)
 class _Workers:
-    """Worker processes that share one listening socket, and one directory of metrics."""
+    """Worker processes that share one listening socket, and one directory of metrics where they are several."""
 
     settings: Settings
     use_case: str
     listener: socket.socket
     open_: bool
-    directory: Path
+    directory: Path | None
     say: Say
-    running: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    running: list[Child] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, count: int, address: str, announce: Callable[[Health], None]) -> None:
-        """Start them, replace those that die, and stop them all on SIGTERM or SIGINT."""
+    def run(self, count: int, address: str, check: Callable[[bool], None]) -> None:
+        """Start them, replace those that die, and stop them all on SIGTERM or SIGINT.
+
+        `check` is told whether anybody may ask, and raises where nothing is to be served.
+        """
         before = {each: signal.signal(each, lambda *_: self.stop.set()) for each in (signal.SIGINT, signal.SIGTERM)}
+        self.running = [self._begun() for _ in range(count)]
         try:
-            self.running = [self._start() for _ in range(count)]
-            told = [worker.stdout.readline() for worker in self.running if worker.stdout is not None]
-            if not all(told) and not self.stop.is_set():
-                raise Unavailable("a worker ended before it was ready; its reason is above", address)
-            if all(told):
-                found = json.loads(told[0])
-                announce(Health("ok", found["version"], None, found["reason"]))
-            while not self.stop.wait(LOOK):
-                self._replace()
+            # The workers import what they need at the same time: half of the start would be waiting for it.
+            from mainstay.ledger.facts import Ledger
+            from mainstay.serving.supervisor import Supervisor
+
+            with Ledger(self.settings.ledger_url) as ledger, ExitStack() as stack:
+                supervisor = Supervisor(
+                    self.settings, self.use_case, ledger, self.open_, self.running, self.say, self.changed
+                )
+                news = supervisor.look()
+                check(self.open_ or _anybody(self.settings, self.use_case, news["keys"]))
+                for worker in self.running:
+                    worker.tell(self._work(), news, supervisor.note)
+                supervisor.start()
+                stack.callback(supervisor.end)
+                stack.callback(self._end)
+                self._settle(address)
+                # It ends after the workers, for what they seal last; and begins after them, or would delay them.
+                with shipping(self.settings, self.use_case, self.say):
+                    self._watch(supervisor)
+                    self._end()
+                    supervisor.end()
         finally:
             self._end()
             for each, handler in before.items():
                 signal.signal(each, handler)
 
-    def _start(self) -> "subprocess.Popen[str]":
-        settings = self.settings.model_dump(mode="json")
-        work = Work(settings, self.use_case, self.listener.fileno(), self.open_, str(self.directory))
-        # Prometheus's library decides by the environment, when it is imported, that it shares its counts.
-        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.directory)}  # noqa: TID251
-        worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mainstay.serving.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            pass_fds=(self.listener.fileno(),),
-        )
-        # Not in its arguments, where every user of the machine could read the ledger's password.
-        if worker.stdin is not None:
-            worker.stdin.write(work.line())
-            worker.stdin.flush()
-        return worker
+    def _begun(self) -> Child:
+        return begun(new_id(self.settings.clock()), self.changed.set, (self.listener.fileno(),), self.directory)
 
-    def _replace(self) -> None:
-        for place, worker in enumerate(self.running):
-            if worker.poll() is None:
-                continue
-            self.say(f"worker {worker.pid} ended with {worker.returncode}; another takes its place")
-            mark_process_dead(worker.pid, str(self.directory))  # type: ignore[no-untyped-call]
-            _close(worker)
-            if not self.stop.wait(1.0):  # one that dies at once is not started more often than this
-                self.running[place] = self._start()
+    def _work(self) -> Work:
+        shared = "" if self.directory is None else str(self.directory)
+        return Work(self.settings.model_dump(mode="json"), self.use_case, self.listener.fileno(), self.open_, shared)
+
+    def _settle(self, address: str) -> None:
+        """Wait until every worker takes requests, and say so."""
+        for worker in self.running:
+            while not worker.settled.wait(LOOK) and not self.stop.is_set():
+                pass
+        if self.stop.is_set():
+            return
+        if any(worker.health is None for worker in self.running):
+            raise Unavailable("a worker ended before it was ready; its reason is above", address)
+        _announce(address, self.use_case, **(self.running[0].health or {}))
+
+    def _watch(self, supervisor: "Supervisor") -> None:
+        while not self.stop.wait(LOOK):
+            for place, worker in enumerate(self.running):
+                if worker.process.poll() is None:
+                    continue
+                self.say(f"worker {worker.process.pid} ended with {worker.process.returncode}; another takes its place")
+                if self.directory is not None:
+                    from prometheus_client.multiprocess import mark_process_dead  # once a worker died, and not before
+
+                    mark_process_dead(worker.process.pid, str(self.directory))  # type: ignore[no-untyped-call]
+                worker.close()
+                supervisor.sign_off(worker)
+                if not self.stop.wait(1.0):  # one that dies at once is not started more often than this
+                    other = self._begun()
+                    other.tell(self._work(), supervisor.news, supervisor.note)
+                    self.running[place] = other
 
     def _end(self) -> None:
+        """End every worker: those that were told what to do end what was asked of them. Twice is the same as once."""
         self.listener.close()  # or connections would be made that nobody takes any more
         for worker in self.running:
-            worker.terminate()
+            worker.process.terminate()
         until = time.monotonic() + DRAIN + 5
         for worker in self.running:
             try:
-                worker.wait(max(0.1, until - time.monotonic()))
+                worker.process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-            _close(worker)
-
-
-def _close(worker: "subprocess.Popen[str]") -> None:
-    for stream in (worker.stdin, worker.stdout):
-        if stream is not None:
-            stream.close()
+                worker.process.kill()
+                worker.process.wait()
+            worker.close()

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from mainstay.errors import Unavailable
-from mainstay.ledger.progress import Progress
+from mainstay.progress import Progress
 
 Families = tuple[GaugeMetricFamily, CounterMetricFamily, CounterMetricFamily, CounterMetricFamily]
 

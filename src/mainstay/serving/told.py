@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mainstay.digests import sha256
-from mainstay.ledger.feedback import Told
 from mainstay.logged import action_row, feed_row, label_row
-from mainstay.observed import Action, Feed, Label
+from mainstay.observed import Action, Feed, Label, Told
 from mainstay.scoring.reading import Problem
 from mainstay.serving.arms import Live
 from mainstay.serving.problems import Rejected

@@ -10,44 +10,41 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from mainstay.digests import new_id
-from mainstay.ledger.feedback import note
-from mainstay.ledger.kinds import API_KEYS, SPLITS
-from mainstay.ledger.progress import read_progress
-from mainstay.ledger.replicas import report, sign_off
-from mainstay.nouns import ApiKey
-from mainstay.observed import Replica
-from mainstay.registry.live import configuration
+from mainstay.errors import Unavailable
+from mainstay.progress import read_progress
+from mainstay.registry.configured import configuration
+from mainstay.registry.loading import load
 from mainstay.registry.manifest import Manifest
-from mainstay.registry.shelf import load
 from mainstay.scoring.bundle import Bundle
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms, Health
+from mainstay.serving.asking import Asking
 from mainstay.serving.challenge import hanging
 from mainstay.serving.connection import Connection, Sweep
 from mainstay.serving.feedback import Feedback
+from mainstay.serving.heard import Heard
 from mainstay.serving.hot import ROUTE, Hot
-from mainstay.serving.kept import Kept, Standing, since
+from mainstay.serving.kept import Kept
 from mainstay.serving.log import Log
 from mainstay.serving.logs import say_on_stderr
 from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
 from mainstay.serving.tracing import traces_from
+from mainstay.serving.work import DRAIN, EVERY, Work
 from mainstay.settings import Settings
+from mainstay.stores import Stores, stores
 from mainstay.usecase import Serving
-from mainstay.wiring import Platform, platform
 
 FIRST_LOOK = 1.5
 """Seconds to wait for the first split before listening without one."""
@@ -55,24 +52,12 @@ TOGETHER = 0.25
 """Seconds until every worker that was told to stop has closed its socket; uvicorn looks every 0.1 s."""
 LEAVE = 0.5
 """Seconds in which busy connections hear, with an answer, that they end with it. Then those at rest are closed."""
-DRAIN = 20
-"""Seconds that requests in flight are given to end; Kubernetes kills after 30."""
+HEAR, HEAR_KEYS = 0.25, 0.5
+"""Seconds between two looks at what the supervisor has told of the split, and of the keys."""
 
 
-def arms_of(opened: Platform, use_case: str) -> Arms:
-    """The arms of a use case, as the ledger and the blobs of a platform tell them."""
-    replica = Replica(new_id(opened.settings.clock()), socket.gethostname(), use_case, 0, (), opened.settings.clock())
-    known: tuple[int, Standing] | None = None
-
-    def read_split() -> Standing | None:
-        nonlocal known
-        fact = opened.ledger.latest(use_case, SPLITS, use_case)
-        if fact is None:
-            return None
-        if known is None or known[0] != fact.number:
-            history = opened.ledger.history(use_case, SPLITS, use_case)
-            known = history[-1].number, Standing(history[-1].body, since(history))
-        return known[1]
+def arms_of(opened: Stores, use_case: str, heard: Heard, report: Callable[[int, tuple[str, ...]], None]) -> Arms:
+    """The arms of a use case, as the supervisor and the blobs tell them."""
 
     def load_arm(version: str) -> tuple[Manifest, Bundle]:
         # The trusted keys are read again for every arm: a key withdrawn meanwhile opens nothing.
@@ -82,37 +67,32 @@ def arms_of(opened: Platform, use_case: str) -> Arms:
         return configuration(digest, opened.blobs).serving
 
     return Arms(
-        read_split,
+        heard.standing,
         load_arm,
         read_policies,
         read_key=opened.pseudonym_key,
         kept=Kept(opened.settings.home / "serving" / f"{use_case}.json"),
-        report=lambda split, warm: report(opened.ledger, replace(replica, split=split, warm=warm)),
-        sign_off=lambda: sign_off(opened.ledger, use_case, replica.id),
+        report=report,
+        read_at=heard.read_at,
     )
 
 
-def feedback_of(opened: Platform, use_case: str, written: Log) -> Feedback:
-    """What takes feedback about a use case: into the log, and into the ledger's index of it."""
+def feedback_of(opened: Stores, written: Log, asking: Asking) -> Feedback:
+    """What takes feedback: into the log, and by the supervisor into the ledger's index of it."""
     return Feedback(
         written,
         horizon=lambda digest: configuration(digest, opened.blobs).label.horizon,
-        note=lambda told, at: note(opened.ledger, use_case, told, at),
+        note=asking.note,
         clock=opened.settings.clock,
     )
 
 
-def access_of(opened: Platform, use_case: str, open_: bool) -> Access:
-    """Who may ask for a use case, as the ledger of a platform and its settings tell. Misconfigured as `tokens_of`."""
-
-    def read() -> list[ApiKey]:
-        return [fact.body for fact in opened.ledger.latest_of_each(use_case, API_KEYS)]
-
-    settings = opened.settings
+def access_of(settings: Settings, use_case: str, heard: Heard, open_: bool) -> Access:
+    """Who may ask for a use case, as the supervisor and the settings tell. Misconfigured as `tokens_of`."""
     tokens: Tokens | None = tokens_of(settings.oidc_jwks, settings.oidc_issuer, settings.oidc_audience)
     kept = settings.home / "access" / f"{use_case}.json"
     rate = (settings.oidc_rate, settings.oidc_burst) if settings.oidc_rate else None
-    return Access(read, kept, settings.clock, tokens, open_, token_rate=rate)
+    return Access(heard.keys, kept, settings.clock, tokens, open_, token_rate=rate)
 
 
 class Server(uvicorn.Server):
@@ -160,30 +140,24 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve_socket(
-    settings: Settings,
-    use_case: str,
-    listener: socket.socket,
-    ready: Callable[[Health], None],
-    open_: bool,
-    shared_metrics: Path | None = None,
-    parent: Any = None,
-) -> None:
-    """Serve on a listening socket until SIGTERM or SIGINT; requests in flight are ended first.
+def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Callable[[dict[str, Any]], None]) -> None:
+    """Serve on the listening socket of the work until SIGTERM or SIGINT; requests in flight are ended first.
 
-    `ready` is called once, when requests are taken. Where `parent` is a stream, its end stops the server as a signal
-    would: a worker does not outlive whoever started it.
+    `lines` are the supervisor's news; their end stops the server as a signal would: a worker does not outlive whoever
+    started it. `say` is what the supervisor hears: what is warm, and how it stands once requests are taken.
     """
+    use_case = work.use_case
     say_on_stderr(settings.logs)
-    opened = platform(settings)
-    arms = arms_of(opened, use_case)
-    access = access_of(opened, use_case, open_)
+    opened, heard, asking = stores(settings), Heard(), Asking(say)
+    arms = arms_of(opened, use_case, heard, Word(say).holds)
+    access = access_of(settings, use_case, heard, work.open_)
     written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
-    feedback = feedback_of(opened, use_case, written)
+    feedback = feedback_of(opened, written, asking)
     traces = traces_from(settings, use_case)
     shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    shared_metrics = Path(work.shared_metrics) if work.shared_metrics else None
     app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
     config = uvicorn.Config(
         Hot(app, arms, answering, access, tally, traces),
@@ -199,34 +173,32 @@ def serve_socket(
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN,
     )
-    server = Server(config, arms, ready)
+    server = Server(config, arms, lambda health: say({"version": health.version, "reason": health.reason}))
+    threading.Thread(target=_hear, args=(lines, heard, asking, server), name="hearing", daemon=True).start()
+    heard.first.wait(FIRST_LOOK)  # it has been on its way while this process was imported
     stop, looked = threading.Event(), threading.Event()
-    follower = threading.Thread(target=arms.follow, args=(stop,), kwargs={"looked": looked}, daemon=True)
+    follower = threading.Thread(target=arms.follow, args=(stop, HEAR, looked), daemon=True)
     follower.start()
     written.start()
     known = threading.Event()
-    watch = threading.Thread(target=access.follow, args=(stop,), kwargs={"looked": known}, daemon=True)
+    watch = threading.Thread(target=access.follow, args=(stop, HEAR_KEYS, known), daemon=True)
     watch.start()
     until = time.monotonic() + FIRST_LOOK
     for first in (looked, known):
         first.wait(max(0.0, until - time.monotonic()))
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     # What was imported and loaded stays: looking through it for garbage holds requests up for tens of milliseconds.
     gc.collect()
     gc.freeze()
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=[socket.socket(fileno=work.listener)])
     finally:
         stop.set()
         follower.join(FIRST_LOOK)
         watch.join(FIRST_LOOK)
         answering.listeners.close(LEAVE)
-        arms.sign_off()
         written.close()
         if traces is not None:
             traces.close()
-        opened.ledger.close()
     if hanging():
         logging.getLogger(__name__).warning("an arm still scores, and is left to itself")
         logging.shutdown()
@@ -234,44 +206,50 @@ def serve_socket(
         os._exit(0)
 
 
-def _end_with(parent: Any, server: Server) -> None:
-    parent.read()
+def _hear(lines: Iterable[str], heard: Heard, asking: Asking, server: Server) -> None:
+    for line in lines:
+        if not asking.take(line):
+            heard.take(line)
     server.handle_exit(signal.SIGTERM, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a worker is told on its standard input, as one line of JSON."""
+class Word:
+    """Says which arms are warm: when that changes, and once a second, or the supervisor takes this process for hung."""
 
-    settings: dict[str, Any]
-    use_case: str
-    listener: int
-    open_: bool
-    shared_metrics: str
+    def __init__(self, say: Callable[[dict[str, Any]], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._monotonic = say, monotonic
+        self._said: tuple[int, tuple[str, ...]] | None = None
+        self._next = 0.0
 
-    def line(self) -> str:
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}) + "\n"
+    def holds(self, split: int, warm: tuple[str, ...]) -> None:
+        """Say it, if it is time to. Unavailable where nobody listens any more."""
+        now = self._monotonic()
+        if (split, warm) == self._said and now < self._next:
+            return
+        try:
+            self._say({"split": split, "warm": warm})
+        except OSError as error:
+            raise Unavailable("the supervisor is gone") from error
+        self._said, self._next = (split, warm), now + EVERY
 
 
 def run() -> None:
-    """A worker among several: told what to do on stdin, it answers with one line on stdout once it is ready."""
-    work = Work(**json.loads(sys.stdin.readline()))
+    """A worker: told on stdin what to do, and then what the ledger says, it tells on stdout how it stands."""
+    line = sys.stdin.readline()
+    if not line:  # the supervisor found a reason not to serve while this process was imported
+        return
+    work = Work(**json.loads(line))
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody else prints is no word to the supervisor
+    saying = threading.Lock()
 
-    def ready(health: Health) -> None:
-        sys.stdout.write(json.dumps({"version": health.version, "reason": health.reason}) + "\n")
-        sys.stdout.flush()
+    def say(words: dict[str, Any]) -> None:
+        with saying:
+            told.write(json.dumps(words) + "\n")
+            told.flush()
 
-    listener = socket.socket(fileno=work.listener)
     with suppress(KeyboardInterrupt):
-        serve_socket(
-            Settings(**work.settings),
-            work.use_case,
-            listener,
-            ready,
-            work.open_,
-            Path(work.shared_metrics),
-            parent=sys.stdin,
-        )
+        serve_socket(Settings(**work.settings), work, sys.stdin, say)
 
 
 if __name__ == "__main__":
