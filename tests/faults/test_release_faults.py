@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -333,7 +334,12 @@ def test_an_interrupted_training_is_a_failed_run_and_nothing_else(folder: Path, 
     text = (folder / "mainstay.yaml").read_text()
     (folder / "mainstay.yaml").write_text(text.replace("trials: 2,", "trials: 5000,"))
     training = subprocess.Popen(
-        [*MAINSTAY, "release", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*MAINSTAY, "release", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that a shell runs in the background ignores SIGINT, and so would whatever it starts.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     database, until = folder / "home/mlflow.db", time.monotonic() + 60
     while time.monotonic() < until and not (database.exists() and states(database).get("FINISHED")):

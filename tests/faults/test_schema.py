@@ -77,7 +77,7 @@ def test_what_is_told_of_the_server_is_so(guarded: str, tmp_path: Path) -> None:
 def test_what_is_told_of_the_server_is_so_of_thousands_of_requests(
     guarded: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    known, unknown = generated(guarded, SECRET, tmp_path, 1000), generated(guarded, None, tmp_path, 100)
+    known, unknown = generated(guarded, SECRET, tmp_path, 400), generated(guarded, None, tmp_path, 60)
     with capfd.disabled():
         sys.stdout.write(f"\n{known:,} requests generated with a key, {unknown:,} without\n")
     assert known + unknown >= 5000
