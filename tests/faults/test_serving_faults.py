@@ -171,17 +171,19 @@ def test_a_ledger_that_dies_and_returns_costs_nobody_an_answer(
 
     with serving(workers=2) as server, load(server) as clients:
         time.sleep(0.5)
-        for each in home.glob("ledger.db*"):
-            each.rename(each.with_name(f"gone-{each.name}"))
-        (home / "ledger.db").write_bytes(b"this is no database" * 100)
-        # A worker that has the file open reads on; one that starts now finds no ledger, and answers all the same.
+        kept = {each: each.read_bytes() for each in home.glob("ledger.db*")}
+        for each in kept:  # in place: the supervisor has them open
+            with each.open("r+b") as file:
+                file.write(b"this is no database" * 100)
+        # A worker that runs says that the ledger is lost; one that starts now hears of none, and answers all the same.
         os.kill(server.children(b"serving.worker")[0], signal.SIGKILL)
         assert eventually(lambda: stands(server, "degraded"), 20)
         before = len(clients.answered)
         assert eventually(lambda: len(clients.answered) > before + 50)
-        (home / "ledger.db").unlink()
-        for each in home.glob("gone-*"):
-            each.rename(each.with_name(each.name.removeprefix("gone-")))
+        for each, data in kept.items():
+            with each.open("r+b") as file:
+                file.write(data)
+                file.truncate()
         assert eventually(lambda: all(stands(server, "ok") for _ in range(20)), 20)
     assert clients.refused == []
     assert len(clients.broken) <= clients.clients  # what the killed worker had on its way
