@@ -141,11 +141,15 @@ class Answering:
             budget = live.policies.challenger_budget.total_seconds() * math.ceil(len(rows) / CHUNK)
             scores = _score_many(live.rows[version], left)
             attempt = self.lanes.attempt_here(version, scores, all_finite, budget)
+            asking.step("score")
             left = self._settle(live, asking, batch_id, left, attempt, made)
+            asking.step("log")
         if left:
             incumbent = live.rows[live.incumbent]
             attempt = challenge.scored(incumbent.version, _score_many(incumbent, left), all_finite)
+            asking.step("score")
             left = self._settle(live, asking, batch_id, left, attempt, made)
+            asking.step("log")
             made |= {place: defect(attempt) for place, _ in left}
         return made
 
