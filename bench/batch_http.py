@@ -106,7 +106,7 @@ def stream(rows: pa.Table) -> bytes:
 
 @contextmanager
 def serving(work: Released, core: int) -> Iterator[tuple[int, int]]:
-    """A server on one core that asks for a key: its port and process."""
+    """A server on one core that asks for a key: its port, and the process that answers."""
     start = "from mainstay.cli.main import run; run()"
     server = subprocess.Popen(
         [sys.executable, "-c", start, "serve", "--port", "0"],
@@ -121,7 +121,7 @@ def serving(work: Released, core: int) -> Iterator[tuple[int, int]]:
         found = re.search(r":(\d+) serves", line)
         if found is None:
             raise RuntimeError(f"the server did not start: {line}")
-        yield int(found[1]), server.pid
+        yield int(found[1]), worker_of(server.pid)
     finally:
         server.terminate()
         server.wait(30)
@@ -144,6 +144,12 @@ def timed(port: int, kind: str, body: bytes, key: str, seconds: float) -> tuple[
             raise RuntimeError(f"{kind}: {answer.status} {data[:300]!r}")
         size = len(data)
     return times, size
+
+
+def worker_of(supervisor: int) -> int:
+    """The process that answers: the supervisor's only worker."""
+    text = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text()
+    return next(int(pid) for pid in text.split() if b"serving.worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def processor(pid: int) -> float:
