@@ -13,16 +13,14 @@ from mainstay.settings import Settings
 
 PATIENCE = 15.0
 """Seconds in which it ships what the workers sealed last, once they have ended."""
-SOON, LOOK, AGAIN = 0.05, 0.5, 5.0
-"""Seconds between two looks whether it may start, whether it still runs, and before one that died is started again."""
+LOOK, AGAIN = 0.5, 5.0
+"""Seconds between two looks whether it still runs, and before one that died is started again."""
 NEEDED = ("duckdb", "pyarrow")
 
 
 @contextmanager
-def shipping(
-    settings: Settings, use_case: str, say: Callable[[str], None], after: threading.Event | None = None
-) -> Iterator[None]:
-    """Ship while the block runs, and what was sealed in it before it is left; `after` that event, where one is given.
+def shipping(settings: Settings, use_case: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Ship while the block runs, and what was sealed in it before it is left.
 
     Several servers of one host may each start one: one of them ships, and the others stand by. Where what it needs is
     not installed, `say` hears that segments stay on disk. One that dies is started again; segments wait for it
@@ -36,9 +34,7 @@ def shipping(
         )
         yield
         return
-    beside = _Beside(settings, use_case, say, after)
-    if after is None:
-        beside.start()
+    beside = _Beside(settings, use_case, say, _started(settings, use_case))
     watch = threading.Thread(target=beside.watch, name="shipper", daemon=True)
     watch.start()
     try:
@@ -56,37 +52,24 @@ class _Beside:
     settings: Settings
     use_case: str
     say: Callable[[str], None]
-    after: threading.Event | None
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[bytes]"
     ending: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        self.process = _started(self.settings, self.use_case)
-        return self.process
-
     def watch(self) -> None:
-        while self.process is None and not self.ending.wait(SOON):
-            if self.after is None or self.after.is_set():
-                self.start()
         while not self.ending.wait(LOOK):
-            if self.process is not None and self.process.poll() is not None:
+            if self.process.poll() is not None:
                 self.say(f"the shipper ended with {self.process.returncode}; another takes its place")
                 _close(self.process)
                 if not self.ending.wait(AGAIN):
-                    self.start()
+                    self.process = _started(self.settings, self.use_case)
 
     def end(self) -> None:
-        process = self.process
-        if process is None:
-            if self.after is None or not self.after.is_set():
-                return  # nothing was ever answered
-            process = self.start()  # it ended as soon as it had begun
-        _close(process)
+        _close(self.process)
         try:
-            process.wait(PATIENCE)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.process.kill()
+            self.process.wait()
             self.say("the shipper did not end in time: what it had not shipped stays in the segments for the next one")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.journeys.strangers.files import LEAKS, PASSING, SMALL
 from threadpoolctl import threadpool_limits
 
 from mainstay.adapters.blobs import BlobDirectory
@@ -36,23 +37,7 @@ LIMIT = 1e-5
 TREES = 30
 MOST = 2500
 """Rows that are learnt from, and that are asked."""
-FILES = (
-    "odd names",
-    "decimal commas",
-    "thousands",
-    "truths",
-    "gaps",
-    "people",
-    "compressed",
-    "five percent",
-    "fifty thousand",
-    "two hundred columns",
-    "filled for leavers",
-    "filled for some leavers",
-    "the answer again",
-    "three hundred",
-    "sixty",
-)
+FILES = (*PASSING, *LEAKS, *SMALL)
 
 
 class Drawn:

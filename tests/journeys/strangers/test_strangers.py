@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.journeys.strangers.files import LEAKS, PASSING, SMALL
 
 from mainstay.cli.main import main
 from mainstay.usecase_file import load
@@ -14,24 +15,6 @@ from mainstay.usecase_file import load
 pytestmark = pytest.mark.xdist_group("mlflow")  # importing MLflow takes seconds: once is enough
 Make = Callable[[Path], str]
 LOST = ("Traceback", "defect")
-PASSING = (
-    "odd names",
-    "decimal commas",
-    "thousands",
-    "truths",
-    "gaps",
-    "people",
-    "compressed",
-    "five percent",
-    "fifty thousand",
-    "two hundred columns",
-)
-LEAKS = {
-    "filled for leavers": "closing code",
-    "filled for some leavers": "closing code",
-    "the answer again": "risk score v2",
-}
-SMALL = ("three hundred", "sixty")
 TINY = (
     "three rows",
     "ten rows, one of a class",
