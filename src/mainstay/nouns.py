@@ -97,6 +97,7 @@ class DatasetVersion:
 
     `watermark` is the latest instant that the rows themselves bear witness to; None for a snapshot without times.
     `quarantine` is the blob that holds the `quarantined` rows with their reasons; None where there are none.
+    `views` are the histories that were read with the rows: the name of each view and the digest of its rows.
     """
 
     id: str
@@ -110,6 +111,59 @@ class DatasetVersion:
     pseudonym_key: str | None = None
     watermark: Instant | None = None
     quarantine: str | None = None
+    views: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureColumn:
+    """One value of an entity: what it is called, and what it means. `type` is number, integer or category.
+
+    `unit` and `range` (both ends included) are of numbers, `values` of categories; None where nothing is said.
+    """
+
+    name: str
+    type: Literal["integer", "number", "category"]
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+    values: tuple[str, ...] | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """A named set of features keyed by entity and event time, defined once, used offline and online.
+
+    `event_time` and `known_at` are columns of its source: None for the rows of a snapshot, and where a value is known
+    as soon as it is so. `ttl` (as in 30d) is how old a value may be; None for any age. `source` holds no password.
+    """
+
+    name: str
+    entity: str
+    features: tuple[FeatureColumn, ...]
+    event_time: str | None
+    known_at: str | None
+    ttl: str | None
+    source: str
+    description: str | None = None
+    owner: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureService:
+    """The features that a model version is bound to, by name. What the name means never changes.
+
+    `meaning` is the SHA-256 of what decides a value: not of descriptions, owners and tags, nor of where rows are read.
+    `derived` are expressions over the features of its views, computed by the scorer.
+    """
+
+    name: str
+    meaning: str
+    views: tuple[FeatureView, ...]
+    derived: tuple[tuple[str, str], ...] = ()
+    description: str | None = None
+    owner: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
