@@ -1,15 +1,17 @@
-"""`mainstay features`: apply, list, show, docs, diff."""
+"""`mainstay features`: apply, list, show, docs, diff, import."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+import yaml
+from rich.table import Column, Table
 
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
-from mainstay.errors import NotFound
+from mainstay.errors import NotFound, Refused
 from mainstay.features.docs import document
+from mainstay.features.handwritten import read_definitions
 from mainstay.features.views import differences
 from mainstay.journeys import features as journey
 from mainstay.ledger.kinds import FEATURE_SERVICES
@@ -72,7 +74,7 @@ def show_(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson 
         return 0
     body = fact.body
     show.line(f"{body.name}, recorded {rfc3339(fact.at)} by {fact.actor}: {fact.reason}")
-    table = Table("feature", "view", "type", "unit", "age at most", "what it is")
+    table = Table(Column("feature", overflow="fold"), "view", "type", "unit", "age at most", "what it is")
     for view in body.views:
         for each in view.features:
             table.add_row(each.name, view.name, each.type, each.unit or "", view.ttl or "any", each.description or "")
@@ -119,6 +121,30 @@ def diff(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson =
         for change in said:
             show.line(f"said otherwise: {change}")
     return 1 if meant else 0
+
+
+@app.command("import")
+def import_(
+    definitions: Annotated[Path, typer.Argument(metavar="FILE", help="Feast definitions, in Python; they are run.")],
+    use_case_file: UseCaseFile = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; else stdout.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Hand-written Feast definitions as the `features` section of a use case."""
+    use_case, asked = open_use_case(use_case_file)
+    if use_case.entity is None:
+        raise Refused("features are looked up by entity, and the use case names none", use_case.name)
+    section = read_definitions(definitions, use_case.entity, asked.folder)
+    text = yaml.safe_dump({"features": section}, sort_keys=False, allow_unicode=True)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        show_json({"features": section, "written": str(out) if out else None})
+    elif out is not None:
+        show.line(f"wrote {out}: put it into the use case")
+    else:
+        typer.echo(text, nl=False)
+    return 0
 
 
 def _recorded_or_described(name: str | None, use_case: UseCase) -> FeatureService:

@@ -130,7 +130,8 @@ def _order(table: pa.Table, labels: pa.Array, use_case: UseCase) -> NDArray[np.i
 
 def _is_pseudonym(name: str, use_case: UseCase) -> bool:
     """Whether a stored column, that of a protected attribute for one, says something else in every home."""
-    return name != HELD_OUT and use_case.contract.columns[name].personal is not None
+    column = use_case.contract.columns.get(name)  # the holdout's mark and the features of views are in no contract
+    return column is not None and column.personal is not None
 
 
 def _signatures(codes: NDArray[np.int64], entities: NDArray[np.int64]) -> NDArray[np.int64]:
