@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mainstay.defined import FeatureService
 from mainstay.errors import NotFound, Refused
 from mainstay.features import feast
 from mainstay.features.handwritten import read_definitions
 from mainstay.features.offline import with_views
 from mainstay.features.views import service_of
-from mainstay.nouns import DatasetVersion, FeatureService, Holdout
+from mainstay.nouns import DatasetVersion, Holdout
 from mainstay.usecase import UseCase
 from mainstay.usecase_file import loads
 

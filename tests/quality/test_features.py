@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mainstay.nouns import FeatureColumn, FeatureService, FeatureView
+from mainstay.defined import FeatureColumn, FeatureService, FeatureView
 from mainstay.quality.card import Facts, card
 from mainstay.quality.document import to_markdown
 

@@ -9,13 +9,14 @@ from rich.table import Column, Table
 
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
+from mainstay.defined import FeatureService
 from mainstay.errors import NotFound, Refused
 from mainstay.features.docs import document
 from mainstay.features.handwritten import read_definitions
 from mainstay.features.views import differences
 from mainstay.journeys import features as journey
 from mainstay.ledger.kinds import FEATURE_SERVICES
-from mainstay.nouns import FeatureService, rfc3339
+from mainstay.nouns import rfc3339
 from mainstay.records import encode
 from mainstay.usecase import UseCase
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mainstay.nouns import FeatureColumn, FeatureService, FeatureView
+from mainstay.defined import FeatureColumn, FeatureService, FeatureView
 
 
 def document(service: FeatureService) -> str:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
+from mainstay.defined import FeatureService, FeatureView
 from mainstay.errors import Unavailable
-from mainstay.nouns import FeatureService, FeatureView
 from mainstay.spans import span
 
 EVENT_TIME: Final = "event_timestamp"

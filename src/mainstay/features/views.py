@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mainstay.defined import FeatureColumn, FeatureService, FeatureView
 from mainstay.digests import digest
 from mainstay.errors import Refused
-from mainstay.nouns import FeatureColumn, FeatureService, FeatureView
 from mainstay.spans import span_text
 from mainstay.usecase import Column, UseCase, View
 

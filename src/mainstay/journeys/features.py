@@ -6,6 +6,7 @@ from typing import Any
 from mainstay.data.freeze import open_dataset
 from mainstay.data.histories import open_histories
 from mainstay.data.shown import shown
+from mainstay.defined import FeatureService
 from mainstay.errors import NotFound, Refused
 from mainstay.features import feast
 from mainstay.features.views import refuse_another_meaning, service_of
@@ -14,7 +15,6 @@ from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import settle
 from mainstay.ledger.facts import Entry, Fact
 from mainstay.ledger.kinds import DATASETS, FEATURE_SERVICES
-from mainstay.nouns import FeatureService
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform

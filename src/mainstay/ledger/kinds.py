@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mainstay.defined import FeatureService
 from mainstay.nouns import (
     Alert,
     ApiKey,
@@ -10,7 +11,6 @@ from mainstay.nouns import (
     DatasetVersion,
     Dismissal,
     Erasure,
-    FeatureService,
     Incident,
     Job,
     Look,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mainstay.defined import FeatureService
 from mainstay.digests import short
 from mainstay.examined import Examination
 from mainstay.ledger.facts import Fact
-from mainstay.nouns import Candidate, DatasetVersion, Estimate, FeatureService, ModelVersion, Run, Split, Value
+from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion, Run, Split, Value
 from mainstay.quality.document import (
     Block,
     Bullets,

@@ -1,6 +1,6 @@
 """What a model card says of the features that its version is bound to, from the recorded service alone."""
 
-from mainstay.nouns import FeatureColumn, FeatureService, FeatureView
+from mainstay.defined import FeatureColumn, FeatureService, FeatureView
 from mainstay.quality.document import Block, Line, Paragraph, Table, code, words
 
 
