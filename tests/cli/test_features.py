@@ -30,6 +30,8 @@ def test_a_use_case_s_features_are_applied_listed_and_shown(empty: Path, run: Ru
     code, out, err = run("features", "apply", "--why", "The first.")
     assert (code, out) == (0, "churn_v1: 19 features in 1 view, 2 derived\n")
     assert "Feast's offline store is empty: no dataset was frozen yet" in err
+    code, out, _ = run("features", "list")
+    assert "churn_v1" in out
     code, out, _ = run("features", "list", "--json")
     (service,) = json.loads(out)["services"]
     assert (code, service["name"], service["views"][0]["name"]) == (0, "churn_v1", "churn")
@@ -112,6 +114,20 @@ def test_hand_written_definitions_are_taken_in(empty: Path, run: Run) -> None:
 
 def test_without_an_entity_there_is_nothing_to_look_up(empty: Path, run: Run) -> None:
     rewrite(empty, "entity: customerID\n", "")
+    for arguments in (["apply"], ["import", "defs.py"]):
+        code, _, err = run("features", *arguments)
+        assert code == 2
+        assert "features are looked up by entity, and the use case names none" in err
+
+
+def test_one_object_is_on_stdout_with_json(empty: Path, run: Run) -> None:
+    assert json.loads(run("features", "docs", "--json")[1])["markdown"].startswith("# Features: churn_v1")
+    assert json.loads(run("features", "apply", "--json")[1])["name"] == "churn_v1"
+
+
+def test_a_registry_that_cannot_be_opened_is_the_world_down(empty: Path, run: Run) -> None:
+    (empty / "home" / "feast").mkdir(parents=True)
+    (empty / "home" / "feast" / "registry.db").write_bytes(b"not a database " * 100)
     code, _, err = run("features", "apply")
-    assert code == 2
-    assert "features are looked up by entity, and the use case names none" in err
+    assert code == 3
+    assert "Feast's registry cannot be" in err

@@ -209,6 +209,6 @@ def test_hundreds_of_thousands_of_rows_are_joined_in_seconds_not_minutes() -> No
     )
     places = as_of(entities, times.astype("datetime64[us]"), history)
     found = places != NEVER
-    assert found.mean() > 0.8
+    assert found.mean() > 0.7
     assert (history.entities[places[found]] == entities[found]).all()
     assert (history.known_at[places[found]] <= times[found].astype("datetime64[us]")).all()

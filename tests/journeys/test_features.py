@@ -259,3 +259,18 @@ def test_a_service_that_was_never_recorded_is_not_found(home: Platform, lines: U
     with pytest.raises(NotFound, match="`mainstay features apply` records one"):
         features.standing(home, "lines", "lines_v1")
     assert home.ledger.latest_of_each("lines", DATASETS) == []
+
+
+def test_the_offline_store_is_told_to_be_empty_where_no_dataset_has_the_views(home: Platform, lines: UseCase) -> None:
+    plain = lines.model_copy(update={"features": lines.features.model_copy(update={"views": (), "derived": {}})})
+    frozen(home, plain)
+    heard: list[Any] = []
+    features.offline(home, lines, features.described(lines), "lines", heard.append)
+    assert len(heard) == 1
+    assert "Feast's offline store is not filled" in heard[0]
+    assert "frozen without the history of the view `usage`" in heard[0]
+    frozen(home, lines)
+    features.offline(home, lines, features.described(lines), "lines", heard.append)
+    assert len(heard) == 1
+    held = features.feast_folder(home.settings) / "offline" / "lines"
+    assert sorted(path.name for path in held.iterdir()) == ["lines.parquet", "usage.parquet"]
