@@ -116,6 +116,55 @@ def test_what_is_no_use_case_at_all_is_refused(text: str) -> None:
         loads(text)
 
 
+VIEW = """
+  views:
+    - name: usage
+      source: usage.parquet
+      event_time: measured
+      known_at: loaded
+      ttl: 30d
+      columns: {calls: {type: number}, note: {type: identifier}, measured: {type: timestamp, format: "%d.%m.%Y"}}
+"""
+
+
+def with_view(old: str = "", new: str = "") -> str:
+    text = CHURN.read_text().replace("  service: churn_v1\n", f"  service: churn_v1{VIEW}")
+    assert old in text
+    return text.replace(old, new, 1) if old else text
+
+
+def test_a_view_adds_its_features_to_the_inputs_each_of_which_may_be_missing() -> None:
+    with_one, without = loads(with_view()), load(CHURN)
+    assert [name for name in with_one.inputs if name not in without.inputs] == ["calls"]
+    assert with_one.inputs["calls"].nullable
+    assert with_one.recipe_digest != without.recipe_digest
+    assert with_one.contract_digest == without.contract_digest
+    assert loads(with_view("ttl: 30d", "ttl: 30d\n      owner: ada")).recipe_digest == with_one.recipe_digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: usage", "name: churn", "features.views.0.name: `churn` is taken"),
+        ("calls: {type", "tenure: {type", "features.views.0.columns.tenure: `tenure` is in the contract already"),
+        ("calls: {type: number}, ", "", "features.views.0.columns: none of them can be predicted from"),
+        ("calls: {type", "customerID: {type", "features.views.0.columns: `customerID` is the entity"),
+        (
+            "known_at: loaded",
+            "known_at: calls",
+            "views.0.columns.calls: must be a timestamp, not of type number",
+        ),
+        ("entity: customerID", "", "a view is looked up by entity and time; the use case has no `entity`"),
+        ("event_time: {column: observed_at, optional: true} ", "#", "the use case has no `event_time`"),
+        ("extra_paid:", "calls:", "features.derived.calls: a column of that name"),
+    ],
+)
+def test_a_view_that_cannot_be_looked_up_or_told_apart_is_refused(old: str, new: str, said: str) -> None:
+    with pytest.raises(Refused) as refused:
+        loads(with_view(old, new))
+    assert said in str(refused.value)
+
+
 def test_every_kind_of_unreadable_file_has_its_sentence(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="mainstay init"):
         load(tmp_path / "absent.yaml")

@@ -1,7 +1,8 @@
 """What there is: every noun, frozen, with no behaviour beyond its invariants.
 
 What traffic leaves behind (Prediction, Label, Action) is in `observed.py`; what a team writes (UseCase, Contract,
-FeatureView, Recipe, Plan) is in `usecase.py`; Check and Verdict are in `verdicts.py`. Times are aware UTC datetimes:
+Recipe, Plan) is in `usecase.py`, and features as they were recorded in `defined.py`; Check and Verdict are in
+`verdicts.py`. Times are aware UTC datetimes:
 `event_time` and `true_at` are when it was so in the world, `known_at` when it reached us, `at` when it was written
 down. Shares are fractions of traffic in [0, 1].
 """
@@ -97,6 +98,7 @@ class DatasetVersion:
 
     `watermark` is the latest instant that the rows themselves bear witness to; None for a snapshot without times.
     `quarantine` is the blob that holds the `quarantined` rows with their reasons; None where there are none.
+    `views` are the histories that were read with the rows: the name of each view and the digest of its rows.
     """
 
     id: str
@@ -110,6 +112,7 @@ class DatasetVersion:
     pseudonym_key: str | None = None
     watermark: Instant | None = None
     quarantine: str | None = None
+    views: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ T = TypeVar("T")
 Body = Mapping[str, Any]
 
 SCHEMAS: dict[str, int] = {
+    "DatasetVersion": 2,
     "Manifest": 2,
     "SegmentHeader": 2,
 }
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
+    ("DatasetVersion", 1): lambda body: {**body, "views": {}},
     ("Manifest", 1): lambda body: {**body, "entity": None},
     ("SegmentHeader", 1): lambda body: {**body, "features": {}},
 }

@@ -99,6 +99,10 @@ class Column(Section):
         return "number" if self.type in ("integer", "number") else "category"
 
 
+def _is_input(column: Column) -> bool:
+    return column.feature and column.type in ("integer", "number", "category") and column.personal is None
+
+
 class Rows(Section):
     at_least: int = Field(1, ge=1)
     bad_share_at_most: Share = Field(0.01, description="share of rows that may be quarantined")
@@ -134,20 +138,35 @@ class Label(Section):
 
 
 class View(Section):
-    """A named set of features keyed by entity and event time."""
+    """A named set of features keyed by the use case's entity and by event time: a history of its own."""
 
     name: Name
-    source: str
+    source: Annotated[str, Field(min_length=1)]
     columns: dict[ColumnName, Column] = Field(min_length=1)
     event_time: ColumnName
-    known_at: ColumnName | None = None
-    ttl: Span | None = None
+    known_at: ColumnName | None = Field(None, description="when it reached us; without it, at once")
+    ttl: Span | None = Field(None, description="how old a value may be and still be used; without it, any age")
+    description: str | None = None
+    owner: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def features(self) -> Mapping[str, Column]:
+        """What it adds to the inputs. Where an entity has no value in time it is missing, so each of them may be."""
+        return {
+            name: column.model_copy(update={"nullable": True})
+            for name, column in self.columns.items()
+            if _is_input(column) and name not in (self.event_time, self.known_at)
+        }
 
 
 class Features(Section):
     service: Name | None = None
     views: tuple[View, ...] = ()
     derived: dict[ColumnName, str] = Field(default_factory=dict)
+    description: str | None = None
+    owner: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class Profit(Section):
@@ -263,10 +282,38 @@ class UseCase(Section):
         for place, value in (("positive", self.label.positive), ("absent_means", self.label.absent_means)):
             if value not in values and (place, value) != ("absent_means", "unknown"):
                 raise ValueError(f"at label.{place}: `{value}` is not a class{did_you_mean(value, values)}")
+        self._check_views()
         if not self.inputs:
             raise ValueError("at contract.columns: no column is left to predict from")
         _ = self.rules, self.derived
         return self
+
+    def _check_views(self) -> None:
+        """Values are looked up by entity as of a time, and by name: each of the three is needed, once."""
+        taken = dict.fromkeys(self.contract.columns, "the contract")
+        names: set[str] = set()
+        for view in self.features.views:
+            place = f"at features.views.{len(names)}"
+            if self.entity is None or self.event_time is None:
+                lacking = "event_time" if self.entity else "entity"
+                raise ValueError(f"{place}: a view is looked up by entity and time; the use case has no `{lacking}`")
+            if view.name in names or view.name == self.name:
+                raise ValueError(f"{place}.name: `{view.name}` is taken; give each view a name of its own")
+            names.add(view.name)
+            if self.entity in view.columns:
+                raise ValueError(f"{place}.columns: `{self.entity}` is the entity: the contract says what it is")
+            for name in (view.event_time, view.known_at):
+                if name in view.columns and view.columns[name].type != "timestamp":
+                    raise ValueError(
+                        f"{place}.columns.{name}: must be a timestamp, not of type {view.columns[name].type}"
+                    )
+            if not view.features:
+                raise ValueError(f"{place}.columns: none of them can be predicted from")
+            for name in view.features:
+                if name in taken:
+                    said = f"`{name}` is in {taken[name]} already; give it another name, in the query for one"
+                    raise ValueError(f"{place}.columns.{name}: {said}")
+                taken[name] = f"the view {view.name}"
 
     @property
     def classes(self) -> tuple[str, str]:
@@ -277,21 +324,19 @@ class UseCase(Section):
 
     @property
     def inputs(self) -> Mapping[str, Column]:
-        """The columns a request gives: the contract's, without keys, times, the label and personal data."""
-        return {
+        """The columns a request gives: the contract's, without keys, times, the label and personal data; the views'."""
+        own = {
             name: column
             for name, column in self.contract.columns.items()
-            if column.feature
-            and column.type in ("integer", "number", "category")
-            and column.personal is None
-            and name not in (self.entity, self.label.column)
+            if _is_input(column) and name not in (self.entity, self.label.column)
         }
+        return own | {name: column for view in self.features.views for name, column in view.features.items()}
 
     @property
     def derived(self) -> Mapping[str, Expression]:
         """The derived features, parsed over the inputs. Refused where one reads what a request does not give."""
         kinds = {name: column.kind for name, column in self.inputs.items()}
-        clash = sorted(set(self.features.derived) & set(self.contract.columns))
+        clash = sorted(set(self.features.derived) & {*self.contract.columns, *kinds})
         if clash:
             raise ValueError(f"at features.derived.{clash[0]}: a column of that name is in the contract already")
         return {name: _parsed(f"features.derived.{name}", text, kinds) for name, text in self.features.derived.items()}
@@ -329,8 +374,12 @@ class UseCase(Section):
 
     @property
     def recipe_digest(self) -> str:
-        """Of everything a team decides about training: recipe, features and profit."""
-        return digest(self.model_dump(mode="json", include={"recipe", "features", "profit"}))
+        """Of everything a team decides about training: recipe, features and profit; not of who owns what."""
+        told = self.model_dump(mode="json", include={"recipe", "features", "profit"})
+        for section in (told["features"], *told["features"]["views"]):
+            for name in ("description", "owner", "tags"):
+                del section[name]
+        return digest(told)
 
 
 def _parsed(place: str, text: str, kinds: Mapping[str, Kind]) -> Expression:

@@ -1,14 +1,41 @@
 """Sources on real servers: an object in a store, a query of PostgreSQL."""
 
 import gzip
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mainstay.adapters.blobs import blobs_from
+from mainstay.adapters.blobs import BlobDirectory, blobs_from
+from mainstay.data.histories import check_history, freeze_history
 from mainstay.data.source import read_any
 from mainstay.errors import Misconfigured, NotFound, Refused, Unavailable
+from mainstay.usecase_file import loads
+from mainstay.verdicts import Outcome
+
+USAGE = loads("""
+schema: 1
+name: lines
+source: lines.parquet
+entity: id
+event_time: {column: seen}
+label: {column: left, positive: "Yes"}
+contract:
+  columns:
+    id: {type: identifier}
+    seen: {type: timestamp}
+    left: {type: category, values: ["No", "Yes"]}
+features:
+  views:
+    - name: usage
+      source: usage.parquet
+      event_time: at
+      known_at: loaded
+      columns: {calls: {type: number, nullable: true}, plan: {type: category, nullable: true}}
+""")
 
 
 @pytest.mark.s3
@@ -54,3 +81,28 @@ def test_a_query_of_postgresql_is_a_source(postgres: Any) -> None:
         read_any(f"{address}&query=SELECT * FROM nobody")
     with pytest.raises(Refused, match="refuses the query"):
         read_any(f"{address}&query=CREATE TABLE more (a int)")
+
+
+@pytest.mark.postgres
+def test_a_history_of_postgresql_is_that_of_a_file_with_the_same_rows(postgres: Any, tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "id": ["a", "a", "b"],
+            "at": [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)],
+            "loaded": [datetime(2026, 1, 5, 12, 30, 0, day, tzinfo=UTC) for day in (1, 2, 3)],
+            "calls": [1.5, None, 3.25],
+            "plan": ["x", None, "y"],
+        }
+    )
+    pq.write_table(rows, tmp_path / "usage.parquet")
+    made = ", ".join(str((*map(str, row.values()),)).replace("'None'", "NULL") for row in rows.to_pylist())
+    names = "id, at::timestamptz, loaded::timestamptz, calls::float8, plan"
+    query = f"SELECT {names} FROM (VALUES {made}) AS usage(id, at, loaded, calls, plan)"
+    view = USAGE.features.views[0]
+    blobs = BlobDirectory(tmp_path / "blobs")
+    digests = set()
+    for source in ("usage.parquet", f"{postgres.fresh()}&query={query}"):
+        checked = check_history(read_any(source, tmp_path), view, USAGE, datetime(2026, 2, 1, tzinfo=UTC))
+        assert checked.verdict.outcome is Outcome.PASS, checked.verdict
+        digests.add(freeze_history(checked.table, view, USAGE, blobs, None))
+    assert len(digests) == 1

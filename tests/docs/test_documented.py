@@ -20,7 +20,7 @@ from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
 from mainstay.serving.shipped import ShipperProgress
 from mainstay.settings import Settings
-from mainstay.usecase import Column, Label, Monitors, Profit, Serving, UseCase
+from mainstay.usecase import Column, Features, Label, Monitors, Profit, Serving, UseCase, View
 from mainstay.usecase_gates import Fairness, Gates, Leakage
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +132,6 @@ def test_every_key_of_a_use_case_is_in_the_reference() -> None:
     text = (REFERENCE / "usecase.md").read_text()
     for name, field in UseCase.model_fields.items():
         assert f"| `{field.alias or name}` |" in text, f"`{field.alias or name}` is not documented"
-    for section in (Column, Label, Recipe, Profit, Gates, Leakage, Fairness, Serving, Monitors):
+    for section in (Column, Label, View, Features, Recipe, Profit, Gates, Leakage, Fairness, Serving, Monitors):
         for name in section.model_fields:
             assert re.search(rf"\b{name}\b", text), f"`{name}` is not documented"

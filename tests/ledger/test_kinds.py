@@ -5,6 +5,7 @@ def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written(
     assert {name: kind.noun.__name__ for name, kind in KINDS.items()} == {
         "dataset": "DatasetVersion",
         "tag": "Tag",
+        "feature_service": "FeatureService",
         "run": "Run",
         "candidate": "Candidate",
         "verdict": "Verdict",

@@ -42,7 +42,7 @@ Seed = Annotated[
 Source = Annotated[str | None, typer.Option("--source", metavar="URL", help="Overrides the use case's source.")]
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "read-only disk"}
-_EXTRAS = {"duckdb": "observations"}
+_EXTRAS = {"duckdb": "observations", "feast": "features", "great_expectations": "gx"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -55,9 +55,6 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _DISK:
         return WORLD_DOWN
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else DEFECT
-
-
-_EXTRAS = {"great_expectations": "gx"}
 
 
 def absent_package(error: BaseException) -> str | None:
@@ -143,7 +140,7 @@ def open_use_case(file: Path | None, source: str | None = None, seed: int | None
         use_case, folder = use_case.model_copy(update={"source": source}), Path.cwd()
     if seed is not None:
         use_case = use_case.model_copy(update={"recipe": use_case.recipe.model_copy(update={"seed": seed})})
-    return use_case, Asked(actor=f"user:{getpass.getuser()}", reason="", folder=folder)
+    return use_case, Asked(actor=f"user:{getpass.getuser()}", reason="", folder=folder, beside=path.parent)
 
 
 def because(asked: Asked, why: str, otherwise: str) -> Asked:

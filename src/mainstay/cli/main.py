@@ -13,6 +13,7 @@ from mainstay.cli.door import absent_package, guarded
 COMMANDS = {
     "init": "mainstay.cli.project:init",
     "data": "mainstay.cli.data:app",
+    "features": "mainstay.cli.features:app",
     "train": "mainstay.cli.release:train",
     "gate": "mainstay.cli.release:gate",
     "register": "mainstay.cli.release:register",

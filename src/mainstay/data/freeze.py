@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -37,10 +38,12 @@ def freeze(
     parent: DatasetVersion | None,
     quarantined: int,
     least_cut: datetime | None = None,
+    views: Mapping[str, str] = MappingProxyType({}),
 ) -> DatasetVersion:
     """Keep typed rows, at least one, as a dataset version. The same rows, in any order, are the same version.
 
-    `least_cut` is the latest cut of any version before: where rows have a time, the holdout never begins earlier.
+    `views` are the histories frozen with the rows: the name of each and its digest. They are part of the version's
+    name. `least_cut` is the latest cut of any version before: where rows have a time, the holdout never begins earlier.
     Which rows are held out is decided here, from names as they are: the same rows in every home, whatever its
     pseudonyms. What is stored is one Parquet blob: the rows, personal columns pseudonymised or dropped, in canonical
     order, and which are held out. Refused without rows; NotFound without a key where the contract asks for
@@ -51,21 +54,22 @@ def freeze(
     watermark = watermark_of(table, use_case)
     holdout = holdout_of(table, use_case, watermark, least_cut)
     marks = held_out(table, use_case, holdout)
-    masked = _masked(table, use_case, pseudonym_key)
-    order = canonical_order(masked, use_case)
-    masked, marks = masked.take(order), marks[order]
+    kept = masked(table, use_case, pseudonym_key)
+    order = canonical_order(kept, use_case)
+    kept, marks = kept.take(order), marks[order]
     made = DatasetVersion(
-        id=f"ds_{content_digest(masked)}",
+        id=dataset_id(kept, views),
         use_case=use_case.name,
-        rows=masked.num_rows,
-        columns=tuple(masked.column_names),
+        rows=kept.num_rows,
+        columns=tuple(kept.column_names),
         contract=use_case.contract_digest,
         holdout=holdout,
         quarantined=quarantined,
         pseudonym_key=pseudonym_key[0] if pseudonym_key and needs_key(use_case) else None,
         watermark=watermark,
+        views=views,
     )
-    blobs.put(blob_name(made), _parquet_bytes(masked.append_column(HELD_OUT, pa.array(marks))))
+    blobs.put(blob_name(made), parquet_bytes(kept.append_column(HELD_OUT, pa.array(marks))))
     return _after(made, parent)
 
 
@@ -82,7 +86,7 @@ def open_dataset(dataset: DatasetVersion, blobs: Blobs) -> pa.Table:
         raise Refused("the stored rows are damaged; freeze them again from their source", name) from error
     if table.column_names != [*dataset.columns, HELD_OUT] or table.schema.field(HELD_OUT).type != pa.bool_():
         raise Refused("the stored rows have other columns than were frozen; freeze them again from their source", name)
-    if f"ds_{content_digest(table.select(dataset.columns))}" != dataset.id:
+    if dataset_id(table.select(dataset.columns), dataset.views) != dataset.id:
         raise Refused("the stored rows are not those that were frozen; freeze them again from their source", name)
     return table
 
@@ -94,7 +98,7 @@ def quarantine(rows: pa.Table, use_case: UseCase, blobs: Blobs, pseudonym_key: P
     out, since nobody has said that they are not personal. NotFound without a key where pseudonyms are asked for.
     """
     named = [name for name in rows.column_names if name in (*use_case.contract.columns, ROW, REASONS)]
-    data = _parquet_bytes(_masked(rows.select(named), use_case, pseudonym_key))
+    data = parquet_bytes(masked(rows.select(named), use_case, pseudonym_key))
     name = f"quarantine/{use_case.name}/{sha256(data)}.parquet"
     blobs.put(name, data)
     return name
@@ -113,6 +117,12 @@ def canonical_order(table: pa.Table, use_case: UseCase) -> NDArray[np.int64]:
     names = [*first, *(name for name in table.column_names if name not in first)]
     ranks = (pc.rank(table[name], tiebreaker="dense").to_numpy() for name in names)
     return np.argsort(grouped(ranks, table.num_rows), kind="stable")
+
+
+def dataset_id(table: pa.Table, views: Mapping[str, str]) -> str:
+    """The name of a dataset version: the digest of its rows; where it has histories too, of all their digests."""
+    rows = content_digest(table)
+    return f"ds_{digest([rows, dict(views)]) if views else rows}"
 
 
 def content_digest(table: pa.Table) -> str:
@@ -146,7 +156,8 @@ def _canonical(values: pa.Array) -> Sequence[Any]:
     return present.tobytes(), np.asarray(whole).astype("<i8").tobytes()
 
 
-def _masked(table: pa.Table, use_case: UseCase, pseudonym_key: PseudonymKey | None) -> pa.Table:
+def masked(table: pa.Table, use_case: UseCase, pseudonym_key: PseudonymKey | None) -> pa.Table:
+    """The rows as they may be kept: personal columns pseudonymised or dropped. NotFound without a key they need."""
     if pseudonym_key is None and needs_key(use_case):
         raise NotFound(
             "there is no pseudonym key, and the contract asks for pseudonyms; `mainstay keys init` makes one"
@@ -154,7 +165,7 @@ def _masked(table: pa.Table, use_case: UseCase, pseudonym_key: PseudonymKey | No
     return pseudonymise(table, use_case, pseudonym_key[1] if pseudonym_key else b"")
 
 
-def _parquet_bytes(table: pa.Table) -> bytes:
+def parquet_bytes(table: pa.Table) -> bytes:
     """The same bytes for the same rows: nothing is said of when they were written, or from where they were read."""
     fields = [field.remove_metadata() for field in table.schema]
     bare = table.cast(pa.schema(fields)).combine_chunks()

@@ -1,5 +1,6 @@
 """From a frozen dataset to labelled rows in training order. What is derived from the inputs is the encoder's affair."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mainstay.errors import Refused
+from mainstay.features.asof import NEVER, History, as_of
 from mainstay.nouns import DatasetVersion
 from mainstay.scoring.frame import HELD_OUT, Frame, grouped, ripe
-from mainstay.usecase import UseCase
+from mainstay.usecase import UseCase, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,46 @@ def training_frame(table: pa.Table, dataset: DatasetVersion, use_case: UseCase) 
     return _frame(table.take(rows), labels.take(pa.array(rows)), times, rows, use_case), left
 
 
+def with_views(
+    table: pa.Table, histories: Mapping[str, pa.Table], dataset: DatasetVersion, use_case: UseCase
+) -> pa.Table:
+    """The rows of an opened dataset with the features of every view as they were known at each row's event time.
+
+    Every row stays, in its order: one whose entity had no value then, or none young enough for the view's TTL, has
+    nulls. `histories` are the rows of each view, frozen with the dataset (`data.histories`). Refused for a snapshot:
+    its rows do not say when they were so, and so nobody can tell what was known.
+    """
+    if not use_case.features.views:
+        return table
+    times = _times(table, use_case)
+    if times is None or use_case.entity is None:
+        said = "views are looked up as of a row's event time, and its rows have none; leave the views out, or add it"
+        raise Refused(said, dataset.id)
+    for view in use_case.features.views:
+        history = histories[view.name]
+        asked, known = _numbered(table[use_case.entity], history[use_case.entity])
+        ttl = None if view.ttl is None else np.timedelta64(view.ttl)
+        places = as_of(asked, times, _history(history, known, view), ttl)
+        found = history.take(pa.array(places, mask=places == NEVER))
+        for name in view.features:
+            table = table.append_column(name, found[name])
+    return table
+
+
+def _history(rows: pa.Table, entities: NDArray[np.int64], view: View) -> History:
+    event_times = _instants(rows[view.event_time])
+    known_at = event_times if view.known_at is None else _instants(rows[view.known_at])
+    order = grouped((pc.rank(rows[name], tiebreaker="dense").to_numpy() for name in view.features), rows.num_rows)
+    return History(entities, event_times, known_at, order)
+
+
+def _numbered(asked: pa.ChunkedArray, known: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same number for the same entity, among those asked about and those known."""
+    both = pa.chunked_array([*asked.cast(pa.string()).chunks, *known.cast(pa.string()).chunks], pa.string())
+    codes = np.asarray(both.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
+    return codes[: len(asked)], codes[len(asked) :]
+
+
 def _frame(
     table: pa.Table, labels: pa.Array, times: NDArray[np.datetime64] | None, rows: NDArray[np.int64], use_case: UseCase
 ) -> Frame:
@@ -88,7 +130,8 @@ def _order(table: pa.Table, labels: pa.Array, use_case: UseCase) -> NDArray[np.i
 
 def _is_pseudonym(name: str, use_case: UseCase) -> bool:
     """Whether a stored column, that of a protected attribute for one, says something else in every home."""
-    return name != HELD_OUT and use_case.contract.columns[name].personal is not None
+    column = use_case.contract.columns.get(name)  # the holdout's mark and the features of views are in no contract
+    return column is not None and column.personal is not None
 
 
 def _signatures(codes: NDArray[np.int64], entities: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -108,8 +151,11 @@ def _signatures(codes: NDArray[np.int64], entities: NDArray[np.int64]) -> NDArra
 def _times(table: pa.Table, use_case: UseCase) -> NDArray[np.datetime64] | None:
     if use_case.event_time is None or use_case.event_time.column not in table.column_names:
         return None
-    times = table[use_case.event_time.column].cast(pa.timestamp("us"))
-    return np.asarray(times.to_numpy(), dtype="datetime64[us]")
+    return _instants(table[use_case.event_time.column])
+
+
+def _instants(column: pa.ChunkedArray) -> NDArray[np.datetime64]:
+    return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
 
 
 def _groups(table: pa.Table, use_case: UseCase) -> NDArray[np.int64]:

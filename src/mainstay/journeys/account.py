@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from mainstay.errors import Refused
 from mainstay.journeys.recorded import recorded
 from mainstay.ledger.facts import Fact, Ledger
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, ROLLOUTS, RUNS, SPLITS, VERDICTS, VERSIONS
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, FEATURE_SERVICES, ROLLOUTS, RUNS, SPLITS, VERDICTS, VERSIONS
 from mainstay.nouns import Candidate, DatasetVersion, Rollout, Split
 from mainstay.quality.card import Facts
 from mainstay.registry.examinations import examination
@@ -26,6 +26,7 @@ def facts_of(platform: Platform, use_case: str, version: str) -> Facts:
     run = recorded(ledger, use_case, RUNS, fact.body.run)
     dataset = recorded(ledger, use_case, DATASETS, fact.body.dataset)
     against = manifest.against
+    service = ledger.latest(use_case, FEATURE_SERVICES, manifest.feature_service)
     return Facts(
         version=fact,
         dataset=replace(dataset, body=replace(dataset.body, holdout=run.body.holdout)),
@@ -44,6 +45,7 @@ def facts_of(platform: Platform, use_case: str, version: str) -> Facts:
         else {name: getattr(against, name) for name in ("flipped_share", "score_shift", "disagreement")},
         examined=examination(run.body, platform.blobs),
         tracking=_address(platform.settings.mlflow_url),
+        service=None if service is None else service.body,
     )
 
 

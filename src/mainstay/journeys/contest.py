@@ -10,6 +10,7 @@ from mainstay.data.seen import apart_by_construction, trained_on
 from mainstay.data.typed import Mask
 from mainstay.errors import NotFound, Refused
 from mainstay.features.offline import training_frame
+from mainstay.journeys.parts import rows_of
 from mainstay.journeys.recorded import recorded
 from mainstay.ledger.kinds import DATASETS, RUNS
 from mainstay.nouns import DatasetVersion, ModelVersion
@@ -36,7 +37,7 @@ def contest_of(
         return None
     try:
         _, before = load(use_case.name, live.version, platform.blobs, platform.trusted())
-        table = open_dataset(dataset, platform.blobs)
+        table = rows_of(platform, use_case, dataset)
         seen = _seen(platform, use_case, live, dataset, table)
     except (Refused, NotFound) as error:  # a champion that was tampered with must not keep its successor away
         return Unasked(live.version, str(error))

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from mainstay.data.freeze import freeze, quarantine
-from mainstay.data.mask import needs_key
+from mainstay.data.histories import freeze_history, needs_pseudonyms, set_aside
 from mainstay.data.source import read
 from mainstay.data.validate import validate
 from mainstay.digests import digest, short
 from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.checked import last_rows
+from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
@@ -74,15 +74,18 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     """Read, validate and freeze. None where the rows did not pass; bad rows are quarantined either way."""
     rows = read(use_case.source, use_case, asked.folder)
     far.stage = "validate"
-    checked = validate(rows, use_case, platform.settings.clock(), last_rows(platform, use_case, tell))
+    now = platform.settings.clock()
+    views = check_views(use_case, asked, now)
+    checked = with_checks(validate(rows, use_case, now, last_rows(platform, use_case, tell)), views)
     far.verdict = checked.verdict
     tell(checked.verdict)
     make_keys(platform, tell)
-    key = platform.pseudonym_key() if needs_key(use_case) else None
+    key = platform.pseudonym_key() if needs_pseudonyms(use_case) else None
     place = None
     if checked.quarantine.num_rows:
         place = quarantine(checked.quarantine, use_case, platform.blobs, key)
         tell(f"{checked.quarantine.num_rows:,} rows are quarantined with their reasons, in {place}")
+    set_aside(views, use_case, platform.blobs, key, tell)
     if checked.verdict.outcome is not Outcome.PASS:
         return None
     far.stage = "freeze"
@@ -90,7 +93,11 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     least_cut = max((made.holdout.cut for made in earlier if made.holdout.cut), default=None)
     parent = earlier[-1] if earlier else None
     bad = checked.quarantine.num_rows
-    made = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut)
+    histories = {
+        view.name: freeze_history(views[view.name].table, view, use_case, platform.blobs, key)
+        for view in use_case.features.views
+    }
+    made = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut, histories)
     dataset = replace(made, quarantine=place)
 
     def unless_it_stands() -> list[Entry[Any]]:

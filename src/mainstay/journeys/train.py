@@ -9,6 +9,7 @@ from typing import Any
 
 from mainstay.digests import new_id
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.features import bind
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, settle
@@ -43,6 +44,7 @@ def train(
     """
     far.stage = "features"
     dataset = dataset_named(platform.ledger, use_case.name, named).body
+    bind(platform, use_case, asked)
     parts = parts_of(platform, use_case, dataset, tell)
     far.stage = "train"
     sufficient = enough(parts, use_case, dataset.id)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mainstay.defined import FeatureService
 from mainstay.nouns import (
     Alert,
     ApiKey,
@@ -34,6 +35,7 @@ class Kind(Generic[T]):
 
 DATASETS = Kind("dataset", DatasetVersion)  # subject: the dataset's id
 TAGS = Kind("tag", Tag)  # subject: the tag's name
+FEATURE_SERVICES = Kind("feature_service", FeatureService)  # subject: the service's name, as in churn_v1
 RUNS = Kind("run", Run)  # subject: the run's id
 CANDIDATES = Kind("candidate", Candidate)  # subject: the candidate's id
 VERDICTS = Kind("verdict", Verdict)  # subject: what was judged
@@ -53,6 +55,7 @@ KINDS: dict[str, Kind[Any]] = {
     for kind in (
         DATASETS,
         TAGS,
+        FEATURE_SERVICES,
         RUNS,
         CANDIDATES,
         VERDICTS,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mainstay.defined import FeatureService
 from mainstay.digests import short
 from mainstay.examined import Examination
 from mainstay.ledger.facts import Fact
@@ -26,6 +27,7 @@ from mainstay.quality.document import (
     code,
     words,
 )
+from mainstay.quality.features import feature_blocks
 from mainstay.quality.limits import limits
 from mainstay.quality.shown import calibration_blocks, decision_blocks, importance_blocks, number, slice_table
 from mainstay.scoring.decide import Calibration, Decide
@@ -43,7 +45,7 @@ class Facts:
     `dataset` is held out as its run had it; `verdict` is the one that let the version through; `splits` are those that
     it had a part in, the first first. `champion` is the version that `against` compares it with, None for a first one.
     `examined` is None where its run kept no examination. `tracking` is the address of an MLflow server, without
-    credentials; empty where MLflow is embedded in the home.
+    credentials; empty where MLflow is embedded in the home. `service` is None where nobody recorded what it means.
     """
 
     version: Fact[ModelVersion]
@@ -61,6 +63,7 @@ class Facts:
     against: Mapping[str, Estimate]
     examined: Examination | None
     tracking: str = ""
+    service: FeatureService | None = None
 
 
 def card(facts: Facts) -> Page:
@@ -75,6 +78,7 @@ def card(facts: Facts) -> Page:
     sections = (
         Section("Purpose", _purpose(facts)),
         Section("Data", _data(facts)),
+        *([Section("Features", feature_blocks(facts.service))] if facts.service is not None else []),
         Section("Training", _training(facts)),
         Section("Scores", _scores(facts)),
         Section("Decisions and profit", decision_blocks(facts.examined, facts.decide, facts.candidate.body, named)),
@@ -144,6 +148,7 @@ def _data(facts: Facts) -> tuple[Block, ...]:
         rows.append(("after", words(code(dataset.parent))))
     if dataset.pseudonym_key is not None:
         rows.append(("pseudonyms by key", words(code(dataset.pseudonym_key))))
+    rows += [(f"history of {name}", words(code(digest[:12]))) for name, digest in dataset.views.items()]
     given = tuple(
         (words(code(each.name)), words(each.type), words(_promise(each)), words("yes" if each.nullable else "no"))
         for each in facts.inputs

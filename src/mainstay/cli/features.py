@@ -1,0 +1,161 @@
+"""`mainstay features`: apply, list, show, docs, diff, import."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.table import Column, Table
+
+from mainstay.cli import show
+from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
+from mainstay.defined import FeatureService
+from mainstay.errors import NotFound, Refused
+from mainstay.features.docs import document
+from mainstay.features.handwritten import read_definitions
+from mainstay.features.views import differences
+from mainstay.journeys import features as journey
+from mainstay.ledger.kinds import FEATURE_SERVICES
+from mainstay.nouns import rfc3339
+from mainstay.records import encode
+from mainstay.usecase import UseCase
+
+app = typer.Typer(no_args_is_help=True, help="Features: what they mean, under versioned names, in Feast.")
+Name = Annotated[
+    str | None, typer.Argument(metavar="SERVICE", help="A feature service, as in churn_v1; else the use case's.")
+]
+
+
+@app.command()
+def apply(use_case_file: UseCaseFile = None, why: Why = "", as_json: AsJson = False) -> int:
+    """Record the use case's feature service, and write it into Feast's registry and offline store."""
+    use_case, asked = open_use_case(use_case_file)
+    asked = because(asked, why, f"features applied from the use case {use_case.name}")
+    service = journey.apply(open_platform(), use_case, asked, lambda noun: say(str(noun)))
+    if as_json:
+        show_json(encode(service))
+    else:
+        count = sum(len(view.features) for view in service.views)
+        show.line(
+            f"{service.name}: {_plural(count, 'feature')} in {_plural(len(service.views), 'view')}, "
+            f"{len(service.derived)} derived"
+        )
+    return 0
+
+
+@app.command("list")
+def list_(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """Every feature service that was recorded, and what it holds."""
+    use_case, _ = open_use_case(use_case_file)
+    facts = open_platform().ledger.latest_of_each(use_case.name, FEATURE_SERVICES)
+    if as_json:
+        show_json({"services": [{**encode(fact.body), "at": rfc3339(fact.at)} for fact in facts]})
+    elif not facts:
+        show.line(f"no feature service of {use_case.name} yet; `mainstay features apply` records one")
+    else:
+        table = Table("service", "since", "views", "features", "derived", "owner")
+        for fact in facts:
+            body = fact.body
+            count = sum(len(view.features) for view in body.views)
+            views = ", ".join(view.name for view in body.views)
+            since = f"{fact.at:%Y-%m-%d %H:%M:%S}"
+            table.add_row(body.name, since, views, str(count), str(len(body.derived)), body.owner or "")
+        show.console().print(table)
+    return 0
+
+
+@app.command("show")
+def show_(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """One feature service: every feature with its type, unit and view; who recorded it when and why."""
+    use_case, _ = open_use_case(use_case_file)
+    fact = journey.standing(open_platform(), use_case.name, name or use_case.feature_service)
+    if as_json:
+        about = {"at": rfc3339(fact.at), "actor": fact.actor, "reason": fact.reason}
+        show_json({**encode(fact.body), **about})
+        return 0
+    body = fact.body
+    show.line(f"{body.name}, recorded {rfc3339(fact.at)} by {fact.actor}: {fact.reason}")
+    table = Table(Column("feature", overflow="fold"), "view", "type", "unit", "age at most", "what it is")
+    for view in body.views:
+        for each in view.features:
+            table.add_row(each.name, view.name, each.type, each.unit or "", view.ttl or "any", each.description or "")
+    for derived, expression in body.derived:
+        table.add_row(derived, "derived", "number", "", "", expression)
+    show.console().print(table)
+    return 0
+
+
+@app.command()
+def docs(
+    name: Name = None,
+    use_case_file: UseCaseFile = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; else stdout.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """A feature service as Markdown, for people: the one recorded, else what the use case describes."""
+    use_case, _ = open_use_case(use_case_file)
+    text = document(_recorded_or_described(name, use_case))
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        show_json({"service": name or use_case.feature_service, "markdown": text, "written": str(out) if out else None})
+    elif out is not None:
+        show.line(f"wrote {out}")
+    else:
+        typer.echo(text, nl=False)
+    return 0
+
+
+@app.command()
+def diff(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """What the use case's features would change in a recorded service: 1 where that changes what it means."""
+    use_case, _ = open_use_case(use_case_file)
+    before = journey.standing(open_platform(), use_case.name, name or use_case.feature_service).body
+    meant, said = differences(before, journey.described(use_case))
+    if as_json:
+        show_json({"service": before.name, "meaning": meant, "about": said})
+    elif not meant and not said:
+        show.line(f"nothing: {before.name} is as the use case describes it")
+    else:
+        for change in meant:
+            show.line(f"means something else: {change}")
+        for change in said:
+            show.line(f"said otherwise: {change}")
+    return 1 if meant else 0
+
+
+@app.command("import")
+def import_(
+    definitions: Annotated[Path, typer.Argument(metavar="FILE", help="Feast definitions, in Python; they are run.")],
+    use_case_file: UseCaseFile = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; else stdout.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Hand-written Feast definitions as the `features` section of a use case."""
+    use_case, asked = open_use_case(use_case_file)
+    if use_case.entity is None:
+        raise Refused("features are looked up by entity, and the use case names none", use_case.name)
+    section = read_definitions(definitions, use_case.entity, asked.folder)
+    text = yaml.safe_dump({"features": section}, sort_keys=False, allow_unicode=True)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        show_json({"features": section, "written": str(out) if out else None})
+    elif out is not None:
+        show.line(f"wrote {out}: put it into the use case")
+    else:
+        typer.echo(text, nl=False)
+    return 0
+
+
+def _recorded_or_described(name: str | None, use_case: UseCase) -> FeatureService:
+    try:
+        return journey.standing(open_platform(), use_case.name, name or use_case.feature_service).body
+    except NotFound:
+        if name is not None and name != use_case.feature_service:
+            raise
+        return journey.described(use_case)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
