@@ -16,7 +16,8 @@ from scipy.special import ndtr
 from scipy.stats import mannwhitneyu
 from tests.alarms.bounds import lower, upper
 
-from mainstay.measures.counts import Epoch, unbalanced, worse
+from mainstay.gathered import Epoch
+from mainstay.measures.counts import unbalanced, worse
 
 Counts = NDArray[np.int64]
 

@@ -4,7 +4,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta, betabinom
 
-from mainstay.measures.counts import FLOOR, Epoch, unbalanced, worse
+from mainstay.gathered import Epoch
+from mainstay.measures.counts import FLOOR, unbalanced, worse
 
 
 def by_integration(challenger: int, champion: int, share: float, ratio: float = 1.0) -> float:

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from mainstay.gathered import Moments
 from mainstay.measures.sequential import (
-    Moments,
     confidence_sequence,
     lower_bound,
     moments,

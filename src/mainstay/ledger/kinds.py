@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mainstay.decided import Decision, Proof
 from mainstay.defined import FeatureService
 from mainstay.nouns import (
     Alert,
@@ -43,6 +44,8 @@ VERSIONS = Kind("version", ModelVersion)  # subject: the version, as in 1.4.0
 SPLITS = Kind("split", Split)  # subject: the use case; there is one
 LOOKS = Kind("look", Look)  # subject: the holdout that was looked at
 ROLLOUTS = Kind("rollout", Rollout)  # subject: the rollout's id
+DECISIONS = Kind("decision", Decision)  # subject: the rollout's id
+PROOFS = Kind("proof", Proof)  # subject: the number of the split that was proved, as a text
 ALERTS = Kind("alert", Alert)  # subject: the alert's fingerprint
 INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
@@ -63,6 +66,8 @@ KINDS: dict[str, Kind[Any]] = {
         SPLITS,
         LOOKS,
         ROLLOUTS,
+        DECISIONS,
+        PROOFS,
         ALERTS,
         INCIDENTS,
         JOBS,

@@ -8,29 +8,15 @@ every look, so that it ever reaches 1/α has probability at most α (Ville).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from scipy.special import betaincc, betaln, gammaln
+
+from mainstay.gathered import Epoch
 
 STRENGTH = 20.0
 """The errors that the prior of `worse` is worth, split as the traffic: Beta(10, 10) at equal shares."""
 FLOOR = -700.0
 """As little evidence as there is: an e-value of 1e-304. Below, numbers end, and a log of none could not be kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """Events while the shares stood: in the challenger and in the champion, and the challenger's share, in (0, 1)."""
-
-    challenger: int
-    champion: int
-    share: float
-
-    def __post_init__(self) -> None:
-        if self.challenger < 0 or self.champion < 0:
-            raise ValueError("counts are not negative")
-        if not 0 < self.share < 1:
-            raise ValueError(f"a share is strictly between 0 and 1, not {self.share:g}: one arm alone compares nothing")
 
 
 def worse(epochs: Sequence[Epoch], ratio: float = 1.0) -> float:

@@ -7,38 +7,14 @@ the direction and the margin are fixed before the first look.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mainstay.gathered import Moments
 from mainstay.nouns import Estimate, Valid
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """What is kept of n numbers: their count, their sum and the sum of their squares. Adding is merging."""
-
-    rows: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.rows + other.rows, self.total + other.total, self.squares + other.squares)
-
-    @property
-    def mean(self) -> float:
-        """NaN of nothing."""
-        return self.total / self.rows if self.rows else math.nan
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation, n - 1 below; NaN of fewer than two numbers."""
-        if self.rows < 2:
-            return math.nan
-        return math.sqrt(max(0.0, self.squares - self.total**2 / self.rows) / (self.rows - 1))
 
 
 def moments(values: ArrayLike) -> Moments:
