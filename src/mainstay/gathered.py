@@ -77,11 +77,11 @@ class Gathered:
     arm listened hold the discordant requests, at a share of 1/2. `by_mean` holds what bounds are computed on, by
     name: `errors`, `slow`, `missing`, `shift` (the change of the mean probability), `disagreement` (mean absolute
     change of the probability; paired only), and what labels said: `log_loss` (of probabilities clipped to [.01, .99]),
-    `brier`, `profit` (its negative). `log_loss_paired` are paired losses of entities not acted upon. `labels` are ripe predictions that
-    entered, `unripe` those that may still, `contradicted` the share of labels in [0, 1] that were told otherwise
-    later, `complete_through` how far every feed of labels is complete. `shed` are requests that a listening arm
-    let go unheard. `slow_over_us` is the 95th percentile of the champion's first scorings of the rollout, in
-    microseconds: a request above it is slow, for the whole of it; None until there are enough to tell.
+    `brier`, `profit` (its negative). `log_loss_paired` are paired losses of entities not acted upon. `labels` are ripe
+    predictions that entered, `unripe` those that may still, `contradicted` the share of labels in [0, 1] that were
+    told otherwise later, `complete_through` how far every feed of labels is complete. `shed` are requests that a
+    listening arm let go unheard. `slow_over_us` is the 95th percentile of the champion's first scorings of the
+    rollout, in microseconds: a request above it is slow, for the whole of it; None until there are enough to tell.
     """
 
     until: Instant

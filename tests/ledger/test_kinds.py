@@ -13,6 +13,8 @@ def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written(
         "split": "Split",
         "look": "Look",
         "rollout": "Rollout",
+        "decision": "Decision",
+        "proof": "Proof",
         "alert": "Alert",
         "incident": "Incident",
         "job": "Job",
