@@ -55,7 +55,7 @@ def test_it_is_one_object_for_machines(empty: Path, run: Run) -> None:
     assert code == 0
     assert (told["kind"], told["refused"]) == ("canary", None)
     assert [step["share"] for step in told["steps"]] == [0.05, 0.5, 1.0]
-    assert told["traffic"] == {"per_day": 2000.0, "found": "expected_traffic"}
+    assert told["traffic"] == {"per_day": 2000.0, "found": "expected_traffic", "each": 0.0}
     assert told["promise"]["power"] >= 0.8
 
 

@@ -55,7 +55,8 @@ def _show(found: Preview, refused: str | None) -> None:
         show.line("traffic: not known")
     else:
         source = "observed" if traffic.found == "observations" else "expected, by `plan.expected_traffic`"
-        show.line(f"traffic: {traffic.per_day:,.4g} requests a day ({source})")
+        again = f"; one entity asks again {traffic.each:.3g} times a day" if traffic.each else ""
+        show.line(f"traffic: {traffic.per_day:,.4g} requests a day ({source}){again}")
     guessed = "of the champion, observed" if found.base.measured else "assumed: too little was observed to tell"
     show.line(f"errors: {100 * found.base.errors:.3g} % ({guessed})")
     _steps_table(found)
