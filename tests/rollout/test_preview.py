@@ -172,7 +172,7 @@ def test_an_immediate_plan_needs_a_reason_of_the_plan_or_of_the_start() -> None:
     assert "it needs a reason" in (refusal(ahead("immediate")) or "")
     assert "it needs a reason" in (refusal(ahead("immediate", why="  ")) or "")
     assert refusal(ahead("immediate", why="The champion leaks.")) is None
-    assert refusal(ahead("immediate", reason="The champion leaks.")) is None
+    assert refusal(ahead("immediate", reason="The champion leaks.", notice=NOTICE)) is None
 
 
 def test_nearly_no_traffic_is_no_error() -> None:

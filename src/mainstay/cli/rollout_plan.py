@@ -50,6 +50,9 @@ def _as_json(found: Preview) -> dict[str, Any]:
 
 
 def _show(found: Preview, refused: str | None) -> None:
+    if found.plan.kind == "kill_switch":
+        show.line(f"refused: {refused}")
+        return
     traffic = found.traffic
     if traffic is None:
         show.line("traffic: not known")
@@ -73,12 +76,12 @@ def _show(found: Preview, refused: str | None) -> None:
 
 
 def _steps_table(found: Preview) -> None:
-    table = Table(title=f"A {found.plan.kind} started now; deadline {_at(found.deadline)}", title_justify="left")
-    for column in ("step", "share", "ends", "waits for", "challenger's requests", "needs"):
+    table = Table(title=f"{found.plan.kind}, were it started now; deadline {_at(found.deadline)}", title_justify="left")
+    for column in ("step", "share", "ends, at the earliest", "waits for", "challenger's requests", "needs"):
         table.add_column(column, overflow="fold")
     for number, step in enumerate(found.steps, start=1):
         requests = "not known" if step.requests is None else f"{step.requests:,}"
-        asked = f"{requests} of {step.at_least:,}" if step.at_least else requests
+        asked = f"{requests} (at least {step.at_least:,})" if step.at_least else requests
         ends = "not known" if step.ends is None else _at(step.ends)
         table.add_row(str(number), _share(step), ends, _WAITS[step.waits_for], asked, step.needs)
     show.print_table(table)

@@ -131,7 +131,7 @@ def preview(plan: Plan, traffic: Traffic | None, base: Base, label: Label, now: 
     ends = ahead[-1].ends
     harms: list[Harm] = []
     promise: Harm | None = None
-    if traffic is not None and ends is not None:
+    if traffic is not None and ends is not None and plan.kind != "kill_switch":
         epochs = _epochs(ahead, traffic, min(ends, deadline))
         asked = plan.notice.power if plan.notice else POWER
         alpha = ERRORS_ALPHA * plan.alpha
@@ -160,17 +160,21 @@ def promises(found: Preview) -> str:
             f"({_date(found.deadline)}) unless its evidence has come by then. `plan.expected_traffic` says how much "
             "to reckon with."
         )
+    if found.plan.kind == "kill_switch":
+        return "A kill switch promises that no customer meets a challenger."
     if found.plan.notice is None or found.promise is None:
         return "The plan promises to notice nothing in particular: `plan.notice` would have it checked."
     kept = found.promise
     return (
         f"Errors that rise from {_percent(kept.champion)} to {_percent(kept.challenger)} are noticed with probability "
-        f"{kept.power:.2f} before it ends; {found.plan.notice.power:g} is promised."
+        f"{kept.power:.2f} before it ends; {found.plan.notice.power:g} is asked for."
     )
 
 
 def _flaws(found: Preview) -> Iterator[str]:
     plan, deadline = found.plan, found.plan.deadline
+    if plan.kind == "kill_switch":
+        yield "the plan is a kill switch: the champion answers alone, and no rollout starts while it stands"
     if plan.kind == "immediate" and not (plan.reason or found.why.strip()):
         yield "an immediate plan skips all that protects customers, so it needs a reason: `plan.reason`, or --why"
     labels = found.labels
@@ -213,8 +217,8 @@ def _late(found: Preview, number: int, step: StepAhead) -> Iterator[str]:
 
 def _powerless(found: Preview) -> Iterator[str]:
     notice, promise = found.plan.notice, found.promise
-    if notice is None or promise is None or promise.power >= notice.power:
-        return
+    if notice is None or promise is None or promise.power >= notice.power or found.plan.kind == "immediate":
+        return  # who is in a hurry has said why, and is told the power
     yield (
         f"`notice` promises errors {notice.errors} with power {notice.power:g}; at {_traffic(found)} a rise from "
         f"{_percent(promise.champion)} to {_percent(promise.challenger)} is noticed with {promise.power:.2f} before "
@@ -307,7 +311,9 @@ def _noticed(
     whole = sum(epoch.days for epoch in epochs)
     for epoch in epochs:
         looks = max(4, round(LOOKS * epoch.days / whole))
-        at = passed + np.linspace(0, epoch.days, looks + 1)
+        at = (
+            passed + epoch.days * np.linspace(0, 1, looks + 1) ** 1.5
+        )  # large harm is noticed early: looks are dense there
         expected = [
             _first_errors(requests, rate, at, each)
             for requests, rate in ((epoch.challenger, challenger), (epoch.champion, champion))
