@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import beta, betabinom
 
 from mainstay.gathered import Epoch
-from mainstay.measures.counts import FLOOR, unbalanced, worse
+from mainstay.measures.counts import FLOOR, unbalanced, worse, worse_each
 
 
 def by_integration(challenger: int, champion: int, share: float, ratio: float = 1.0) -> float:
@@ -80,3 +81,13 @@ def test_a_broken_assignment_is_seen_from_either_side() -> None:
     assert unbalanced([Epoch(4_700, 5_300, 0.5)]) > bar
     assert unbalanced([Epoch(5_020, 4_980, 0.5)]) < 0
     assert unbalanced([Epoch(520, 9_480, 0.05), Epoch(5_000, 5_000, 0.5)]) < 0
+
+
+def test_many_counts_at_once_are_as_one_after_the_other() -> None:
+    challenger, champion = np.array([[0, 3], [40, 2000]]), np.array([[0, 9], [12, 5]])
+    for share, ratio in ((0.5, 1.0), (0.05, 1.0), (0.5, 1.5)):
+        one_by_one = [
+            [worse([Epoch(int(t), int(c), share)], ratio) for t, c in zip(*rows, strict=True)]
+            for rows in zip(challenger, champion, strict=True)
+        ]
+        assert worse_each(challenger, champion, share, ratio).tolist() == one_by_one
