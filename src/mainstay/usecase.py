@@ -201,17 +201,13 @@ class Margins(Section):
     errors: float = Field(0.005, gt=0)
     slow: float = Field(0.02, gt=0)
     log_loss: float = Field(0.01, gt=0)
-    missing: float = Field(0.01, gt=0, description="share of requests that lack a feature")
-    shift: float = Field(0.02, gt=0, description="mean score, beyond what the gate measured on the holdout")
-    disagreement: float = Field(0.02, gt=0, description="mean absolute change of the score, beyond the gate's")
-    profit: float | None = Field(None, gt=0, description="a customer; where given, profit is judged, not log loss")
 
 
 class Step(Section):
     share: Share
     hold: Span
     at_least: int = Field(0, ge=0, description="the challenger's requests")
-    needs: Literal["no_harm", "non_inferior", "better"] | None = None
+    needs: Literal["no_harm", "non_inferior"] | None = None
     deadline: Span | None = None
 
 
