@@ -90,7 +90,7 @@ class Traffic:
             yield functools.partial(self.gathered, run)
 
     def gathered(self, run: int, look: int) -> Gathered:
-        treated, control = self.challenger[look + 1], self.champion[look + 1]
+        treated = self.challenger[look + 1]
         by_mean = {}
         for name in self.total:
             late = LAG if name == "log_loss" else 0
@@ -104,7 +104,9 @@ class Traffic:
             moments = Moments(units + others, self.total[name][run][seen], self.squares[name][run][seen])
             by_mean[name] = Compared(moments, of, other, units)
         until = START + timedelta(hours=look + 1)
-        errors, missing = (self.epochs(look, *(arm[run] for arm in self.events[name])) for name in ("errors", "missing"))
+        errors, missing = (
+            self.epochs(look, *(arm[run] for arm in self.events[name])) for name in ("errors", "missing")
+        )
         exposed = self.epochs(look, self.challenger, self.champion)
         return Gathered(
             until, look, 2, 2, treated, treated, exposed, errors, missing, by_mean, labels=1, slow_over_us=900.0
