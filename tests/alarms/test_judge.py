@@ -45,7 +45,7 @@ from mainstay.rollout.judge import broken, harms, judge
 from mainstay.usecase import Step
 from mainstay.verdicts import Outcome, Verdict
 
-RUNS = 300
+RUNS = 250
 ALPHA = PLAN.alpha
 
 
@@ -66,6 +66,13 @@ def ends(world: World, seed: int, runs: int = RUNS, measured: Against | None = N
     return found
 
 
+def at_every_margin(share: float) -> World:
+    """No worse than what every margin allows, and no better: slow requests, scores and log loss."""
+    slow = 1 + PLAN.margins.slow / BASE["slow"]
+    moved = SCORE + against().score_shift.high + PLAN.margins.shift
+    return replace(steady(share, slow=slow), score=moved, loss=LOSS + PLAN.margins.log_loss)
+
+
 MOVED = np.where(np.arange(LOOKS) < 50, 0.05, 0.5)
 HEALTHY: Mapping[str, Callable[[], World]] = {
     "equal shares": steady,
@@ -74,6 +81,8 @@ HEALTHY: Mapping[str, Callable[[], World]] = {
     "time of day": lambda: World(np.full(LOOKS, 0.5), wave(LOOKS)),
     "shares and base rates move together": lambda: World(MOVED, np.where(MOVED < 0.1, 0.2, 3.0)),
     "a staircase of nine steps": lambda: World(staircase(9), wave(LOOKS)),
+    "as bad as the margins allow": lambda: at_every_margin(0.5),
+    "the same, at a share of 5 %": lambda: at_every_margin(0.05),
     "thirty splits, each of another share": lambda: World(np.linspace(0.05, 0.5, 30).repeat(4)[:LOOKS], wave(LOOKS)),
 }
 
@@ -121,6 +130,35 @@ def test_customers_who_fail_wherever_they_go_roll_nothing_back(epochs: int) -> N
     shares = np.linspace(0.1, 0.5, epochs)
     runs = 200
     alarms = sum(any(failed(judged(found)) for found in who_fails_wherever(draw, shares)) for _ in range(runs))
+    assert upper(alarms, runs) <= ALPHA
+
+
+def shadowed(draw: np.random.Generator, looks: int) -> list[Gathered]:
+    """An equal challenger that listens: it fails, is slow and scores on its own account, of the same requests."""
+    sofar, found = Sofar(), []
+    for look in range(looks):
+        who = draw.integers(len(SCORE), size=PER_LOOK)
+        arms = [
+            {name: (draw.random(PER_LOOK) < base).astype(np.float64) for name, base in BASE.items()}
+            | {"shift": np.clip(SCORE[who] + draw.normal(0, 0.05, PER_LOOK), 0.01, 0.99)}
+            for _ in range(2)
+        ]
+        sofar.paired(*arms)
+        one, two = (arm["shift"] for arm in arms)
+        left = draw.random(PER_LOOK) < SCORE[who]
+        sofar.labelled(np.where(left, np.log(two / one), np.log((1 - two) / (1 - one))), left)
+        sofar.hours = look
+        found.append(sofar.gathered())
+    return found
+
+
+def test_an_equal_challenger_that_listens_is_left_alone() -> None:
+    draw = np.random.default_rng(66)
+    runs, looks = 200, 60
+    alarms = sum(
+        any(failed(judged(found, measured=against(disagreement=0.055))) for found in shadowed(draw, looks))
+        for _ in range(runs)
+    )
     assert upper(alarms, runs) <= ALPHA
 
 

@@ -32,6 +32,7 @@ def around(value: float, half: float) -> Estimate:
     return Estimate(value, value - half, value + half, 1400)
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 AGAINST = Against("1.0.0", around(0.05, 0.01), around(0.01, 0.002), around(0.03, 0.003))
 
 
@@ -212,13 +213,14 @@ def test_errors_that_differ_by_more_than_the_margin_are_harm_by_their_count_alon
     [
         (None, "compared this version with none"),
         (replace(AGAINST, champion="0.9.0"), "compared with 0.9.0, not with 1.0.0"),
-        (replace(AGAINST, score_shift=Estimate(math.nan, math.nan, math.nan, 0)), "is not a number"),
+        (replace(AGAINST, score_shift=UNKNOWN, disagreement=UNKNOWN), "is not a number"),
     ],
 )
 def test_scores_are_held_only_to_what_the_gate_measured_against_this_champion(
     against: Against | None, said: str
 ) -> None:
-    verdict = told(HARM["shift"], against=against)
+    apart = {name: HARM[name].by_mean[name] for name in ("shift", "disagreement")}
+    verdict = told(quiet(by_mean=apart), against=against)
     made = named(verdict, "shift")
     assert not made.blocking
     assert said in made.reason
