@@ -97,6 +97,9 @@ def test_checks_come_in_the_order_of_what_makes_the_next_one_meaningful() -> Non
 def test_the_budget_is_one_alpha_of_which_errors_get_two_fifths() -> None:
     assert math.fsum(BUDGET.values()) == pytest.approx(1)
     assert BUDGET["errors"] * CANARY.alpha == pytest.approx(0.02)
+    verdict = told(quiet())
+    assert "of 50)" in named(verdict, "errors").reason
+    assert "of 200)" in named(verdict, "missing").reason
 
 
 HARM = {
