@@ -13,7 +13,8 @@ from mainstay.nouns import Estimate, Rollout, Valid
 from mainstay.records import decode, encode
 from mainstay.registry.manifest import Against
 from mainstay.rollout.guardrails import BUDGET
-from mainstay.rollout.judge import broken, harms, judge, no_data, sequential_tests
+from mainstay.rollout.judge import broken, harms, judge, no_data
+from mainstay.rollout.judge import tests_of as sequential_tests
 from mainstay.usecase import Label, Margins, Plan, Profit, Step
 from mainstay.verdicts import Check, Need, Outcome, Verdict
 

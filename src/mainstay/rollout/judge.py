@@ -111,7 +111,7 @@ def no_data(verdict: Verdict) -> bool:
     return any(made.name == EXPOSURE and made.reason.startswith("no data") for made in verdict.checks)
 
 
-def sequential_tests(verdict: Verdict) -> Mapping[str, Evidence]:
+def tests_of(verdict: Verdict) -> Mapping[str, Evidence]:
     """The sequential tests as they stand, by the name of their check: what a rollout keeps of its verdict."""
     return {made.name: made.evidence for made in verdict.checks if made.evidence is not None}
 
