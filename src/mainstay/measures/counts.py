@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 from scipy.special import betaincc, betaln, gammaln
 
 from mainstay.gathered import Epoch
@@ -64,3 +65,23 @@ def _unbalanced(epoch: Epoch) -> float:
     treated, control = epoch.challenger, epoch.champion
     mixture = gammaln(2) - gammaln(2 + treated + control) + gammaln(1 + treated) + gammaln(1 + control)
     return float(mixture - treated * math.log(epoch.share) - control * math.log1p(-epoch.share))
+
+
+def rate_at_most(total: float, rows: int, alpha: float) -> float:
+    """An upper bound of the mean of numbers in [0, 1] that sum to `total`: holds at every look, whatever the law.
+
+    The beta-binomial mixture of Robbins, with Jeffreys' prior (Howard, Ramdas, McAuliffe & Sekhon, arXiv 1810.08240,
+    section 4.1; a number between 0 and 1 is no worse than the coin of its mean). It needs no events: 0 of 5,000 is at
+    most .0016 at alpha .05. 1 of nothing. ValueError unless 0 <= total <= rows and 0 < alpha < 1.
+    """
+    if not 0 <= total <= rows or not 0 < alpha < 1:
+        raise ValueError(f"{total:g} of {rows} at alpha {alpha:g} bounds nothing")
+    evidence = float(betaln(0.5 + total, 0.5 + rows - total) - betaln(0.5, 0.5)) + math.log(alpha)
+
+    def beyond(mean: float) -> float:
+        return evidence - total * math.log(mean) - (rows - total) * math.log1p(-mean)
+
+    low, high = max(total / max(rows, 1), 1e-12), 1 - 1e-12
+    if total == rows or beyond(high) <= 0:
+        return 1.0
+    return float(brentq(beyond, low, high, xtol=1e-12))
