@@ -33,12 +33,15 @@ def after(minutes: float) -> datetime:
 def split(number: int, share: float, listens: bool = False, rollout: str | None = "r1") -> Split:
     """The champion and a challenger with this share; `listens` has the one that answers nothing listen."""
     champion = Arm(CHAMPION, 1 - share, listens=listens and share == 1)
-    return Split(number, "salt", (champion, Arm(CHALLENGER, share, listens=listens and share == 0)), "c", rollout=rollout)
+    return Split(
+        number, "salt", (champion, Arm(CHALLENGER, share, listens=listens and share == 0)), "c", rollout=rollout
+    )
 
 
 def history(*splits: Split) -> list[Fact[Split]]:
     return [
-        Fact(n + 1, "churn", "split", "churn", each.number, START, "operator", "So.", each) for n, each in enumerate(splits)
+        Fact(n + 1, "churn", "split", "churn", each.number, START, "operator", "So.", each)
+        for n, each in enumerate(splits)
     ]
 
 
@@ -57,7 +60,8 @@ class Traffic:
         entity = more.pop("entity", f"e{len(self.predictions):05d}")
         request = more.pop("request", name)
         outcome = more.get("outcome", Ending.OK)
-        probability = more.pop("probability", 0.3) if outcome is Ending.OK else None
+        given = more.pop("probability", 0.3)
+        probability = given if outcome is Ending.OK else None
         made = Prediction(
             prediction_id=name,
             request_id=request,
