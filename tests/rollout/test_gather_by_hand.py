@@ -116,8 +116,8 @@ def _told(traffic: Traffic, rng: np.random.Generator) -> None:
             known = after(true_at + float(np.round(rng.uniform(0, 900), 5)))
             traffic.labels.append(Label("Yes", known, "crm", RULES.horizon, entity=f"e{n}", true_at=after(true_at)))
     for _ in range(int(rng.integers(0, 4))):
-        known = float(np.round(rng.uniform(600, END + 200), 5))
-        traffic.feeds.append(Feed("crm", after(known - float(rng.uniform(0, 600))), after(known)))
+        said = float(np.round(rng.uniform(600, END + 200), 5))
+        traffic.feeds.append(Feed("crm", after(said - float(rng.uniform(0, 600))), after(said)))
 
 
 # The rules, by hand

@@ -28,7 +28,7 @@ def share_of_challenger(harm: Compared, rollout: str, tick: int, *, floor: float
     """The challenger's next share, in [floor, 1 - floor] and to two decimals, so that few splits are written.
 
     `harm` is how much worse the challenger is, as it was gathered (a loss, or the negative of a profit). `best` is β,
-    in [1/2, 1]. The draws are seeded by the rollout and the tick, counted from 0: judged again, it gives the same share.
+    in [1/2, 1]. The draws are seeded by the rollout and the tick, counted from 0: judged again, it gives the same.
     1/2 while an arm has fewer than 10 events, or where nothing that was seen differs. ValueError for a floor outside
     (0, 1/2] or a β outside its range: without a floor the weights of the arm that is given up have no bound.
     """
