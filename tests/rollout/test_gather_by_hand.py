@@ -2,10 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from rollout_traffic import CHALLENGER, CHAMPION, DAY, HOUR, RULES, START, Town,
 
 from mainstay.digests import unit_interval
 from mainstay.gathered import Compared, Epoch, Moments
-from mainstay.ledger.facts import Ledger
 from mainstay.nouns import Rollout, Split
 from mainstay.observed import Action, Ending, Feed, Label, Origin, Prediction, Role
 from mainstay.usecase import Profit
@@ -23,13 +20,6 @@ PROFIT = Profit(offer_cost=5, value_saved=40, save_rate=0.5)
 ROLLOUT = Rollout("r1", CHAMPION, CHALLENGER, "c", 1, START, START + DAY, START + 14 * DAY)
 UNTIL = START + 3 * DAY
 END = 3 * 24 * 60.0
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    home: Path = tmp_path_factory.mktemp("town")
-    with Ledger(f"sqlite:///{home}/ledger.db") as ledger:
-        yield Town(home, ledger)
 
 
 # Traffic, drawn
