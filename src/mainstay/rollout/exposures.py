@@ -7,6 +7,7 @@ the same in any order.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -33,10 +34,10 @@ class Asking:
     stages: Sequence[Stage]
     seq: int
 
-    def answer(self, query: str, window: Window, late: bool = False, **values: Any) -> pa.Table:
+    def answer(self, query: str, window: Window, until: datetime, **values: Any) -> pa.Table:
         """The answer to a query over the requests that began within a window.
 
-        `late`: a request that failed first and was answered at a later try may be so beyond the window's end.
+        What was tried again, and answered only then, is read as far as `until`.
         """
         given = {
             "challenger": self.rollout.challenger,
@@ -52,7 +53,7 @@ class Asking:
                 "mode": pa.array([each.mode for each in self.stages], pa.string()),
             }
         )
-        wider = Window(window.start - RETRY_WITHIN, window.end + RETRY_WITHIN if late else window.end)
+        wider = Window(window.start - RETRY_WITHIN, until)
         return self.observations.asked_of(
             f"{REQUESTS}{query}", {**given, **values}, {"epochs": epochs}, wider, self.seq
         )
@@ -63,6 +64,7 @@ def sums(asking: Asking, window: Window, slow_over_us: float | None) -> list[Row
     found: list[Row] = asking.answer(
         SUMS,
         window,
+        window.end,
         entered=asking.rollout.entered_at,
         slow_over_us=slow_over_us,
         first=FIRST_SCORINGS,

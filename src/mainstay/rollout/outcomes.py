@@ -56,7 +56,7 @@ def outcomes(
     end = min(window.end, window.end - rules.horizon - rules.grace + MICROSECOND)
     if end <= window.start:
         return Outcomes(complete_through=complete)
-    kept = asking.answer(SCORED, Window(window.start, end), late=True)
+    kept = asking.answer(SCORED, Window(window.start, end), window.end)
     since = Window(window.start - HOUR, window.end + HOUR)
     labels, actions = (read(since, asking.seq) for read in (asking.observations.labels, asking.observations.actions))
     found = joined(kept, labels, actions, feeds, Window(window.start, end), rules, window.end)
