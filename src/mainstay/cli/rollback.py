@@ -18,7 +18,7 @@ from mainstay.cli.door import (
 )
 from mainstay.cli.named import named_version
 from mainstay.cli.since import span_of, stated
-from mainstay.journeys.rollback import Rollback, roll_back
+from mainstay.journeys.rollback import Rollback, Waits, roll_back
 from mainstay.records import encode
 
 
@@ -49,8 +49,7 @@ def rollback(
             version,
             asked,
             say,
-            watch=watched.total_seconds(),
-            patience=span_of(patience, "--patience").total_seconds(),
+            Waits(watched.total_seconds(), span_of(patience, "--patience").total_seconds()),
         )
     if as_json:
         show_json(_told(done))

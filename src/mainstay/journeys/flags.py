@@ -128,7 +128,7 @@ def kill(
         return standing.body, None, None
     made = restored(standing.body, champion, was_live([fact.body for fact in history], champion))
     written = write_split(platform, use_case, standing, made, asked)
-    reach = reached(platform, use_case, written.body.number, time.monotonic(), sleep, within=WITHIN)
+    reach = reached(platform, use_case, written.body.number, time.monotonic(), sleep, WITHIN)
     return written.body, None if rollout is None else rollout.body.id, reach
 
 

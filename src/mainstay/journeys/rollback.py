@@ -21,14 +21,29 @@ from mainstay.rollout.proof import Reach, Watched, prove
 from mainstay.scoring.scorer import Scorer
 from mainstay.wiring import Platform
 
-REACHED = 5.0
-"""Seconds within which every live replica has to report the split."""
-LAG = 10.0
-"""Seconds within which an answered request can be read in observations."""
 LOOK = 0.1
+"""Seconds between two looks at the replicas."""
 ATTEMPTS = 5
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How many seconds a rollback waits.
+
+    For an older version to be `warm` on every live replica; for these to `reach` the new split; while it is `watched`
+    (0: not at all); and for what was answered to be readable in observations (`lag`).
+    """
+
+    watch: float = 30.0
+    warm: float = 30.0
+    reach: float = 5.0
+    lag: float = 10.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+WAITS = Waits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +62,13 @@ class Rollback:
 
 
 def roll_back(
-    platform: Platform,
-    use_case: str,
-    to: str | None,
-    asked: Asked,
-    tell: Tell,
-    *,
-    watch: float = 30.0,
-    patience: float = 30.0,
-    lag: float = LAG,
-    sleep: Callable[[float], None] = time.sleep,
+    platform: Platform, use_case: str, to: str | None, asked: Asked, tell: Tell, waits: Waits = WAITS
 ) -> Rollback:
     """Restore a former champion with all that was live with it, and prove that it answers as it did.
 
     `to` is a version that was champion once; None for the one that `former` means. It is believed and scores its
     golden rows before anything moves; one that does not stand by is made to first, and every live replica must say
-    that it is warm within `patience` seconds. Where no replica is live it moves, and the proof is INCONCLUSIVE. The
-    window of stability is `watch` seconds long (0: none), and is judged `lag` seconds later, once it can be read.
-    Refused or NotFound where it cannot be moved onto: nothing changed then. Conflict where somebody else moved
+    that it is warm. Where no replica is live it moves, and the proof is INCONCLUSIVE. Refused or NotFound where it cannot be moved onto: nothing changed then. Conflict where somebody else moved
     meanwhile.
     """
     history = splits(platform, use_case)
@@ -78,10 +82,10 @@ def roll_back(
     _, bundle = load(use_case, version, platform.blobs, platform.trusted())
     scorer = Scorer(bundle)
     scorer.warm_up()
-    standing = _warm(platform, use_case, version, standing, asked, tell, patience, sleep)
+    standing = _warm(platform, use_case, version, standing, asked, tell, waits)
     made, rollout, moved_at = _move(platform, use_case, version, was, standing, asked)
     tell(f"{version} is live again in split {made.number}, in place of {before}")
-    proof = _proved(platform, use_case, made, scorer, moved_at, tell, watch, lag, sleep)
+    proof = _proved(platform, use_case, made, scorer, moved_at, tell, waits)
     place = str(made.number)
     earlier = platform.ledger.latest(use_case, PROOFS, place)
     entry = Entry(PROOFS, place, proof, after=earlier.number if earlier else 0)
@@ -147,8 +151,7 @@ def _warm(
     standing: Fact[Split],
     asked: Asked,
     tell: Tell,
-    patience: float,
-    sleep: Callable[[float], None],
+    waits: Waits,
 ) -> Fact[Split]:
     """The standing split once every live replica holds the version warm; it is made to stand by first where it did not.
 
@@ -159,18 +162,18 @@ def _warm(
     if added:
         tell(f"{version} does not stand by: it is made to, and every replica waited for")
         standing = write_split(platform, use_case, standing, with_standby(standing.body, version), asked)
-    until = time.monotonic() + patience
+    until = time.monotonic() + waits.warm
     while cold := _cold(platform, use_case, version):
         if time.monotonic() >= until:
             if added:
                 write_split(platform, use_case, standing, without(standing.body, version), asked)
             names = ", ".join(f"{each.id} on {each.host}" for each in cold[:5])
             raise Refused(
-                f"{version} is not warm on {names} after {patience:g} s, so nothing was moved; its log says why; "
+                f"{version} is not warm on {names} after {waits.warm:g} s, so nothing was moved; its log says why; "
                 "stop that replica, or go to a version that it holds",
                 f"{use_case}@{version}",
             )
-        sleep(LOOK)
+        waits.sleep(LOOK)
     return standing
 
 
@@ -194,7 +197,7 @@ def reached(
     split: int,
     moved_at: float,
     sleep: Callable[[float], None],
-    within: float = REACHED,
+    within: float,
 ) -> Reach:
     """What the replicas say, once all that are live report a split or a later one, or `within` seconds are over."""
     while True:
@@ -212,26 +215,26 @@ def _proved(
     scorer: Scorer,
     moved_at: float,
     tell: Tell,
-    watch: float,
-    lag: float,
-    sleep: Callable[[float], None],
+    waits: Waits,
 ) -> Proof:
     clock = platform.settings.clock
     version = reigning(made)
     began = clock()
-    first = reached(platform, use_case, made.number, moved_at, sleep)
+    first = reached(platform, use_case, made.number, moved_at, waits.sleep, waits.reach)
     there = sum(each.split == made.number for each in first.live)
     tell(f"{there} of {len(first.live)} live replicas report split {made.number} after {first.seconds:.1f} s")
     observations = observations_of(platform, use_case)
     again = repeats(scorer, version, splits(platform, use_case), observations, began)
     seen = Watched(0.0)
-    if watch > 0 and not first.live:
-        seen = Watched(watch)
-    elif watch > 0:
-        tell(f"watching {version} for {watch:g} s")
-        _wait(moved_at + watch + lag, sleep)
-        seen = watched(observations, version, made.number, Window(began, began + timedelta(seconds=watch)), watch)
-    last = reached(platform, use_case, made.number, moved_at, sleep, within=0.0) if seen.seconds else first
+    if waits.watch > 0 and not first.live:
+        seen = Watched(waits.watch)
+    elif waits.watch > 0:
+        tell(f"watching {version} for {waits.watch:g} s")
+        _wait(moved_at + waits.watch + waits.lag, waits.sleep)
+        seen = watched(
+            observations, version, made.number, Window(began, began + timedelta(seconds=waits.watch)), waits.watch
+        )
+    last = reached(platform, use_case, made.number, moved_at, waits.sleep, 0.0) if seen.seconds else first
     behind = [each for each in first.live if each.split < made.number]
     reach = first if behind else Reach(made.number, last.live, last.vanished, first.seconds)
     verdict, differing = prove(again, reach, seen)
