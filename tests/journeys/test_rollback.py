@@ -17,7 +17,7 @@ from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import DECISIONS, PROOFS, ROLLOUTS, SPLITS
 from mainstay.ledger.replicas import report
 from mainstay.nouns import Arm, Phase, Rollout, Split
-from mainstay.observed import Replica
+from mainstay.observed import Ending, Replica
 from mainstay.registry.manifest import SIGNATURE
 from mainstay.rollout.back import with_standby
 from mainstay.scoring.bundle import Bundle
@@ -185,7 +185,7 @@ def test_errors_in_the_window_of_stability_fail_the_proof(opened: Platform, tiny
     goes_live(opened, *PROMOTED)
     serves(opened, 3, "1.0.0", "1.1.0")
     late = answered(tiny_bundle, "1.0.0", NOW, 1, split=3)
-    record(opened, [*late, replace(late[0], prediction_id="p-x", outcome="raised", probability=None, role="attempted")])
+    record(opened, [*late, replace(late[0], prediction_id="p-x", outcome=Ending.RAISED, probability=None)])
     done = back(opened, watch=0.1)
     assert checks(done)["replicas"].outcome is Outcome.PASS
     assert checks(done)["stability"].reason == "1.0.0 failed 1 of the 2 requests of the 0.1 s after the move"

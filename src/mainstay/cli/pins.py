@@ -17,6 +17,8 @@ from mainstay.journeys.observations import stored_name
 from mainstay.nouns import Pin, Split, rfc3339
 from mainstay.records import encode
 from mainstay.suggest import did_you_mean
+from mainstay.usecase import UseCase
+from mainstay.wiring import Platform
 
 app = typer.Typer(no_args_is_help=True, help="Overrides of the split: an entity, or a group, pinned to an arm.")
 
@@ -38,7 +40,7 @@ def add(
     use_case, asked = open_use_case(use_case_file)
     asked = stated(asked, why)
     platform = open_platform()
-    name = stored_name(platform, use_case, entity) if entity else None
+    name = _stored(platform, use_case, entity) if entity else None
     ends = moment(until, "--until", platform.settings.clock()) if until else None
     with platform.ledger:
         version = named_version(platform, use_case.name, arm)
@@ -62,7 +64,7 @@ def remove(
     if bool(entity) == bool(where):
         raise Refused("give either --entity or --where", "pin")
     platform = open_platform()
-    name = stored_name(platform, use_case, entity) if entity else None
+    name = _stored(platform, use_case, entity) if entity else None
     with platform.ledger:
         split = flags.unpin(platform, use_case.name, name, where or None, asked)
     _say(split, f"{entity or where} is pinned no longer, from split {split.number} on", as_json)
@@ -115,7 +117,7 @@ def sync(
         before = flags.pins(platform, use_case.name)
         answers = ask(made, flag, names)
         split = flags.follow_flag(
-            platform, use_case.name, flag, answers, asked, lambda name: stored_name(platform, use_case, name)
+            platform, use_case.name, flag, answers, asked, lambda name: _stored(platform, use_case, name)
         )
     silent = sum(each is None for each in answers.values())
     words = f"{len(split.pins)} pins in split {split.number}" + (", as before" if split.pins == before else "")
@@ -152,6 +154,14 @@ def _provider(named: str) -> Any:
         names = [name for name in vars(found) if not name.startswith("_")]
         raise Misconfigured(f"{module} has no {attribute} to call{did_you_mean(attribute, names)}", "--provider")
     return getattr(found, attribute)()
+
+
+def _stored(platform: Platform, use_case: UseCase, entity: str) -> str:
+    """An entity as it is stored and pinned. Refused where the contract drops it: nobody could be told by it."""
+    column = use_case.contract.columns.get(use_case.entity or "")
+    if column is not None and column.personal == "drop":
+        raise Refused(f"`{use_case.entity}` is dropped at the door, so no request is known by it; pin by --where")
+    return stored_name(platform, use_case, entity)
 
 
 def _whom(pin: Pin) -> str:

@@ -68,8 +68,8 @@ def roll_back(
 
     `to` is a version that was champion once; None for the one that `former` means. It is believed and scores its
     golden rows before anything moves; one that does not stand by is made to first, and every live replica must say
-    that it is warm. Where no replica is live it moves, and the proof is INCONCLUSIVE. Refused or NotFound where it cannot be moved onto: nothing changed then. Conflict where somebody else moved
-    meanwhile.
+    that it is warm. Where no replica is live it moves, and the proof is INCONCLUSIVE. Refused or NotFound where it
+    cannot be moved onto: nothing changed then. Conflict where somebody else moved meanwhile.
     """
     history = splits(platform, use_case)
     version = to if to is not None else former([fact.body for fact in history])
