@@ -93,8 +93,8 @@ def test_the_pins_of_a_flag_follow_it_and_no_other_pin_does(opened: Platform) ->
     }
     same = flags.follow_flag(opened, "tiny", "beta", answers, ASKED, str.upper)
     assert same.number == made.number
-    answers = {"ada": None, "bob": ""}  # the flag system does not know of Ada just now
-    after = flags.follow_flag(opened, "tiny", "beta", answers, ASKED, str.upper)
+    quiet: dict[str, str | None] = {"ada": None, "bob": ""}  # the flag system does not know of Ada just now
+    after = flags.follow_flag(opened, "tiny", "beta", quiet, ASKED, str.upper)
     assert {each.entity for each in after.pins} == {"hana", "ADA"}
     with pytest.raises(Refused, match=r"it answers '2\.0\.0', which is not live"):
         flags.follow_flag(opened, "tiny", "beta", {"ada": "2.0.0"}, ASKED, str)

@@ -56,6 +56,15 @@ def test_asked_twice_a_rollback_does_not_go_forward_again() -> None:
     assert (forward.arms, forward.configuration) == (PROMOTED.arms, "c2")
 
 
+def test_a_challenger_that_only_stands_by_as_yet_goes_and_whoever_stood_by_before_the_rollout_stays() -> None:
+    arms = (Arm("1.1.0", 1.0), Arm("1.2.0", standby=True), Arm("1.0.0", standby=True))
+    begun = split(5, *arms, rollout="r2", configuration="c2")
+    history = [FIRST, PROMOTED, begun]
+    made = restored(begun, "1.1.0", was_live(history, "1.1.0"), "1.2.0")
+    assert (made.number, made.arms, made.rollout) == (6, PROMOTED.arms, None)
+    assert former(history) == "1.0.0"
+
+
 def test_restoring_what_is_live_as_it_was_changes_nothing() -> None:
     history = [FIRST, PROMOTED]
     assert restored(PROMOTED, "1.1.0", was_live(history, "1.1.0")) is PROMOTED

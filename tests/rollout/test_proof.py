@@ -91,6 +91,13 @@ def test_every_live_replica_has_to_report_the_split(reach: Reach, outcome: Outco
     assert says in verdict.checks[1].reason
 
 
+def test_a_later_split_with_the_same_champion_is_as_good() -> None:
+    later = replace(REACH, live=[replica("r1"), replica("r2", 6)], later=frozenset({6}))
+    verdict, _ = prove(REPEATS, later, WATCHED)
+    assert verdict.outcome is P
+    assert "and split 6 by now, with the same champion" in verdict.checks[1].reason
+
+
 @pytest.mark.parametrize(
     ("watched", "outcome"),
     [

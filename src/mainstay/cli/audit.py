@@ -7,7 +7,7 @@ import typer
 
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, open_platform, open_use_case, show_json
-from mainstay.cli.since import moment
+from mainstay.cli.given import moment
 from mainstay.errors import Refused
 from mainstay.journeys import audit as journey
 from mainstay.nouns import Window, rfc3339

@@ -9,8 +9,8 @@ import typer
 
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, show_json
+from mainstay.cli.given import moment, stated
 from mainstay.cli.named import named_version
-from mainstay.cli.since import moment, stated
 from mainstay.errors import Misconfigured, NotFound, Refused
 from mainstay.journeys import flags
 from mainstay.journeys.observations import stored_name

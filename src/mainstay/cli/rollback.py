@@ -16,8 +16,8 @@ from mainstay.cli.door import (
     show_json,
     verdict_code,
 )
+from mainstay.cli.given import span_of, stated
 from mainstay.cli.named import named_version
-from mainstay.cli.since import span_of, stated
 from mainstay.journeys.rollback import Rollback, Waits, roll_back
 from mainstay.records import encode
 

@@ -2,7 +2,7 @@
 
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, open_platform, open_use_case, show_json
-from mainstay.cli.since import stated
+from mainstay.cli.given import stated
 from mainstay.journeys import flags
 from mainstay.records import encode
 

@@ -126,7 +126,8 @@ def kill(
     rollout = running(platform, use_case, standing.body)
     if not challengers and rollout is None:
         return standing.body, None, None
-    made = restored(standing.body, champion, was_live([fact.body for fact in history], champion))
+    was = was_live([fact.body for fact in history], champion)
+    made = restored(standing.body, champion, was, None if rollout is None else rollout.body.challenger)
     written = write_split(platform, use_case, standing, made, asked)
     reach = reached(platform, use_case, written.body.number, time.monotonic(), sleep, WITHIN)
     return written.body, None if rollout is None else rollout.body.id, reach

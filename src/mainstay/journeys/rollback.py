@@ -76,7 +76,7 @@ def roll_back(
     was = was_live([fact.body for fact in history], version)
     standing = history[-1]
     before = reigning(standing.body)
-    if restored(standing.body, version, was) is standing.body:
+    if restored(standing.body, version, was, _challenger(platform, use_case, standing.body)) is standing.body:
         tell(f"{version} is live, with all that was live with it, since {standing.at:%Y-%m-%d %H:%M:%S} UTC")
         return Rollback(version, before, standing.body, moved=False)
     _, bundle = load(use_case, version, platform.blobs, platform.trusted())
@@ -105,6 +105,11 @@ def running(platform: Platform, use_case: str, standing: Split) -> Fact[Rollout]
     """The rollout that runs under a split, if one does."""
     fact = platform.ledger.latest(use_case, ROLLOUTS, standing.rollout) if standing.rollout else None
     return fact if fact is not None and fact.body.phase is Phase.RUNNING else None
+
+
+def _challenger(platform: Platform, use_case: str, standing: Split) -> str | None:
+    fact = running(platform, use_case, standing)
+    return None if fact is None else fact.body.challenger
 
 
 def ending(platform: Platform, use_case: str, standing: Split, asked: Asked) -> list[Entry[Any]]:
@@ -186,7 +191,7 @@ def _move(
 ) -> tuple[Split, str | None, float]:
     """The one fact: the split, the rollout that it ended if one ran, and when it stood, by the monotonic clock."""
     rollout = running(platform, use_case, standing.body)
-    made = restored(standing.body, version, was)
+    made = restored(standing.body, version, was, None if rollout is None else rollout.body.challenger)
     write_split(platform, use_case, standing, made, asked)
     return made, None if rollout is None else rollout.body.id, time.monotonic()
 
@@ -221,7 +226,7 @@ def _proved(
     version = reigning(made)
     began = clock()
     first = reached(platform, use_case, made.number, moved_at, waits.sleep, waits.reach)
-    there = sum(each.split == made.number for each in first.live)
+    there = sum(each.split >= made.number for each in first.live)
     tell(f"{there} of {len(first.live)} live replicas report split {made.number} after {first.seconds:.1f} s")
     observations = observations_of(platform, use_case)
     again = repeats(scorer, version, splits(platform, use_case), observations, began)
@@ -236,7 +241,9 @@ def _proved(
         )
     last = reached(platform, use_case, made.number, moved_at, waits.sleep, 0.0) if seen.seconds else first
     behind = [each for each in first.live if each.split < made.number]
-    reach = first if behind else Reach(made.number, last.live, last.vanished, first.seconds)
+    history = [fact.body for fact in splits(platform, use_case)]
+    later = frozenset(each.number for each in history if each.number > made.number and reigning(each) == version)
+    reach = first if behind else Reach(made.number, last.live, last.vanished, first.seconds, later)
     verdict, differing = prove(again, reach, seen)
     return Proof(made.number, version, clock(), verdict, len(again.again), differing)
 

@@ -49,7 +49,7 @@ def former(history: Sequence[Split]) -> str:
     older = [arm.version for arm in standing.arms if arm.standby and arm.version in first[: first.index(now)]]
     if older:
         return older[0]
-    beside = ", ".join(arm.version for arm in standing.arms if arm.standby)
+    beside = ", ".join(arm.version for arm in standing.arms if arm.standby and arm.version in first)
     later = f" ({beside} stands by, and came after it: `--to` goes there)" if beside else ""
     raise NotFound(f"{now} is live, and no champion from before it stands by{later}; say which with `--to VERSION`")
 
@@ -66,15 +66,17 @@ def without(standing: Split, version: str) -> Split:
     return dataclasses.replace(standing, number=standing.number + 1, arms=arms)
 
 
-def restored(standing: Split, version: str, was: Split) -> Split:
+def restored(standing: Split, version: str, was: Split, challenger: str | None = None) -> Split:
     """The split after `standing` that restores a version and what `was` live with it; `standing` if all of that is so.
 
     Feature service, dataset head and configuration are those of `was`; the salt stays. The champion that is left
-    stands by, so that a mistaken rollback is undone by one fact; challengers go. Only pins to the restored version
-    stay: one to an arm that was left would lead its customers to what everybody else was taken from.
+    stands by, so that a mistaken rollback is undone by one fact; the `challenger` of the rollout that ends with it
+    goes, also where it only stands by as yet. Only pins to the restored version stay: one to an arm that was left would
+    lead its customers to what everybody else was taken from.
     """
     left = reigning(standing)
-    kept = [arm for arm in standing.arms if arm.standby] if left == version else [Arm(left, standby=True)]
+    stood = [arm for arm in standing.arms if arm.standby and arm.version != challenger]
+    kept = stood if left == version else [Arm(left, standby=True)]
     made = dataclasses.replace(
         standing,
         arms=(Arm(version, 1.0), *(arm for arm in kept if arm.version != version)),

@@ -62,12 +62,16 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The replicas that are live, and those that vanished without signing off, so many seconds after the move."""
+    """The replicas that are live, and those that vanished without signing off, so many seconds after the move.
+
+    `later` are the numbers of later splits under which the restored version is champion too.
+    """
 
     split: int
     live: Sequence[Replica]
     vanished: Sequence[Replica]
     seconds: float
+    later: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _replicas(reach: Reach, subject: str) -> Check:
     def said(outcome: Outcome, reason: str) -> Check:
         return Check("replicas", outcome, reason, subject)
 
-    behind = [each for each in reach.live if each.split != reach.split]
+    behind = [each for each in reach.live if each.split not in {reach.split, *reach.later}]
     if behind:
         moved = [each for each in behind if each.split > reach.split]
         if moved:
@@ -156,9 +160,11 @@ def _replicas(reach: Reach, subject: str) -> Check:
         )
     if not reach.live:
         return said(Outcome.INCONCLUSIVE, "no replica is live: nothing serves")
+    now = max(each.split for each in reach.live)
+    since = f", and split {now} by now, with the same champion" if now != reach.split else ""
     return said(
         Outcome.PASS,
-        f"all {len(reach.live)} live replicas report split {reach.split} {reach.seconds:.1f} s after the move",
+        f"all {len(reach.live)} live replicas report split {reach.split} {reach.seconds:.1f} s after the move{since}",
     )
 
 
