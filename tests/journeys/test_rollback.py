@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from answered import answered, record
 
+from mainstay.cpu import kind_of_cpu
 from mainstay.decided import Move, Proof
 from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.journeys.asked import Asked
@@ -110,6 +111,21 @@ def test_a_version_that_no_longer_answers_as_it_did_is_told_by_the_requests_it_d
     assert "1 of them encode to another tensor" in checks(done)["replay"].reason
     assert done.proof is not None
     assert [each.prediction_id for each in done.proof.differing] == ["p-1-0003", "p-1-0010"]
+
+
+@pytest.mark.parametrize(
+    ("same", "name", "outcome"),
+    [(True, "p", Outcome.FAIL), (True, "p.3", Outcome.PASS), (False, "p", Outcome.PASS)],
+)
+def test_singles_have_to_be_the_same_to_the_bit_on_the_same_kind_of_processor_alone(
+    opened: Platform, tiny_bundle: Bundle, same: bool, name: str, outcome: Outcome
+) -> None:
+    (row,) = answered(tiny_bundle, "1.0.0", NOW - timedelta(hours=3), 1)
+    assert row.probability is not None
+    close = replace(row, prediction_id=name, probability=row.probability + 1e-9, tensor=None)
+    record(opened, [close], kind_of_cpu() if same else "another")
+    goes_live(opened, *PROMOTED)
+    assert checks(back(opened))["replay"].outcome is outcome
 
 
 def test_a_running_rollout_is_ended_by_hand_in_the_same_write(opened: Platform) -> None:

@@ -41,10 +41,10 @@ def answered(bundle: Bundle, version: str, at: datetime, count: int, split: int 
     return made
 
 
-def record(opened: Platform, predictions: Sequence[Prediction]) -> None:
-    """Write them as one segment, and ship it."""
+def record(opened: Platform, predictions: Sequence[Prediction], cpu: str | None = None) -> None:
+    """Write them as one segment, scored on such a processor (None: nobody noted on which), and ship it."""
     at = predictions[0].asked_at
-    header = SegmentHeader("tiny", "prediction", "c1", "host-a", at, FEATURES)  # type: ignore[arg-type]
+    header = SegmentHeader("tiny", "prediction", "c1", "host-a", at, FEATURES, cpu)  # type: ignore[arg-type]
     writer = opened.stream().write("tiny", encode_header(header), at)
     for each in predictions:
         writer.append(encoded(prediction_row(each, FEATURES)))

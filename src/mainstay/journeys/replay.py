@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mainstay.cpu import kind_of_cpu
 from mainstay.errors import MainstayError
 from mainstay.ledger.facts import Fact
 from mainstay.ledger.observations import Observations
@@ -107,7 +108,7 @@ def _is(table: pa.Table, name: str, value: str) -> Any:
 def _again(scorer: Scorer, rows: Sequence[dict[str, Any]]) -> list[Again]:
     rule = scorer.bundle.decide
     names = [f"f.{each.name}" for each in scorer.bundle.encoder.inputs]
-    arm = RowScorer(scorer)
+    arm, here = RowScorer(scorer), kind_of_cpu()
     made = []
     for row in rows:
         values = [row[name] for name in names]
@@ -125,7 +126,8 @@ def _again(scorer: Scorer, rows: Sequence[dict[str, Any]]) -> list[Again]:
                 rule.threshold,
                 row["decision"],
                 scored.decision,
-                encoded=encoded,
+                row["cpu"] == here and "." not in row["prediction_id"],  # the rows of a batch are BATCH.POSITION
+                encoded,
             )
         )
     return made

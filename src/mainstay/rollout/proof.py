@@ -126,6 +126,8 @@ def _replay(repeats: Repeats, differing: Sequence[Again], subject: str) -> Check
     if count:
         same = sum(each.recorded == each.replayed for each in repeats.again)
         rest = "" if same == count else f", the others within {TOLERANCE:g}"
+        had_to = sum(each.exactly for each in repeats.again)
+        rest += f" ({had_to:,} had to be: singles, on this kind of processor)" if had_to else ""
         return said(
             Outcome.PASS,
             f"{count:,} recorded requests are answered as they were by {version}: {same:,} to the bit{rest}",
