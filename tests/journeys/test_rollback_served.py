@@ -97,8 +97,8 @@ def readable(opened: Platform) -> int:
     """How many predictions of the first split can be read."""
     now = datetime.now(UTC)  # noqa: TID251
     window = Window(now - timedelta(minutes=5), now + timedelta(minutes=5))
-    splits_of = observations_of(opened, "tiny").predictions(window, features=())["split"].to_pylist()
-    return splits_of.count(1)
+    found: list[int] = observations_of(opened, "tiny").predictions(window, features=())["split"].to_pylist()
+    return found.count(1)
 
 
 def test_under_load_all_replicas_are_back_within_five_seconds_and_the_proof_holds(
