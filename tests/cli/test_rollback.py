@@ -84,7 +84,7 @@ def test_a_rollback_says_what_it_restored_and_what_its_proof_rests_on(promoted: 
     assert "PASS          replay: 50 recorded requests are answered as they were by 1.0.0: 50 to the bit" in out
     assert "INCONCLUSIVE  replicas: no replica is live: nothing serves" in out
     assert "INCONCLUSIVE  stability: not watched, as was asked" in out
-    assert "1.0.0 is live again in split 3" in err
+    assert "1.0.0 answers everything in split 3, in place of 1.1.0" in err
     code, _, err = run("rollback", "--why", "again")
     assert (code, "1.1.0 stands by, and came after it" in err) == (2, True)
     code, out, _ = run("rollback", "--to", "tiny@1.0.0", "--why", "again")

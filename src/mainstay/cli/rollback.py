@@ -18,7 +18,7 @@ from mainstay.cli.door import (
 )
 from mainstay.cli.given import span_of, stated
 from mainstay.cli.named import named_version
-from mainstay.journeys.rollback import Rollback, Waits, roll_back
+from mainstay.journeys.rollback import Rollback, Waits, beside, roll_back
 from mainstay.records import encode
 
 
@@ -75,7 +75,8 @@ def _show(done: Rollback) -> None:
         show.line(f"{done.version} is live already: nothing was moved")
         return
     ended = f"; rollout {done.rollout} was ended by hand" if done.rollout else ""
-    show.line(f"{done.version} answers everything in split {done.split.number}, in place of {done.before}{ended}")
+    words = f"{done.version} answers everything in split {done.split.number}"
+    show.line(f"{words}{beside(done.version, done.before)}{ended}")
     for each in done.proof.verdict.checks:
         show.line(f"  {each.outcome:<13} {each.name}: {each.reason}")
     for row in done.proof.differing:

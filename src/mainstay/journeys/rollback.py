@@ -84,13 +84,18 @@ def roll_back(
     scorer.warm_up()
     standing = _warm(platform, use_case, version, standing, asked, tell, waits)
     made, rollout, moved_at = _move(platform, use_case, version, was, standing, asked)
-    tell(f"{version} is live again in split {made.number}, in place of {before}")
+    tell(f"{version} answers everything in split {made.number}{beside(version, before)}")
     proof = _proved(platform, use_case, made, scorer, moved_at, tell, waits)
     place = str(made.number)
     earlier = platform.ledger.latest(use_case, PROOFS, place)
     entry = Entry(PROOFS, place, proof, after=earlier.number if earlier else 0)
     platform.ledger.write(use_case, entry, at=proof.at, actor=asked.actor, reason=proof.verdict.reason)
     return Rollback(version, before, made, True, rollout, proof)
+
+
+def beside(version: str, before: str) -> str:
+    """What was taken off when a version came back: the champion before it, or, where it was champion, challengers."""
+    return f", in place of {before}" if before != version else ", without a challenger"
 
 
 def splits(platform: Platform, use_case: str) -> list[Fact[Split]]:
