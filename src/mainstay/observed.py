@@ -176,7 +176,8 @@ class ObservationFile:
 class SegmentHeader:
     """The first frame of a write-ahead segment: which records follow, under which contract.
 
-    `features` are the kinds of the features by name, in the order in which the records hold their values.
+    `features` are the kinds of the features by name, in the order in which the records hold their values. `cpu` is the
+    kind of processor that scored them; None in segments from before it was noted.
     """
 
     use_case: str
@@ -185,3 +186,4 @@ class SegmentHeader:
     host: str
     opened_at: Instant
     features: Mapping[str, Literal["number", "category"]]
+    cpu: str | None = None

@@ -17,12 +17,13 @@ Body = Mapping[str, Any]
 SCHEMAS: dict[str, int] = {
     "DatasetVersion": 2,
     "Manifest": 2,
-    "SegmentHeader": 2,
+    "SegmentHeader": 3,
 }
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
     ("DatasetVersion", 1): lambda body: {**body, "views": {}},
     ("Manifest", 1): lambda body: {**body, "entity": None},
     ("SegmentHeader", 1): lambda body: {**body, "features": {}},
+    ("SegmentHeader", 2): lambda body: {**body, "cpu": None},
 }
 
 

@@ -42,7 +42,7 @@ Seed = Annotated[
 Source = Annotated[str | None, typer.Option("--source", metavar="URL", help="Overrides the use case's source.")]
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "read-only disk"}
-_EXTRAS = {"duckdb": "observations", "feast": "features", "great_expectations": "gx"}
+_EXTRAS = {"duckdb": "observations", "feast": "features", "great_expectations": "gx", "openfeature": "openfeature"}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -2,7 +2,8 @@
 
 import typer
 
-from mainstay.cli import rollout_plan
+from mainstay.cli import rollout_kill, rollout_plan
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: how a new version takes over, and what its plan would notice.")
 app.command()(rollout_plan.plan)
+app.command()(rollout_kill.kill)

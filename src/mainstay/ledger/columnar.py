@@ -47,6 +47,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             ("features_at", _SEEN),
             ("tensor", pa.binary()),
             ("contract", WORD),
+            ("cpu", WORD),
         ]
     ),
     "rejection": pa.schema([("at", TIME), ("status", pa.int64()), ("field", TEXT), ("reason", TEXT), ("key", TEXT)]),
@@ -90,6 +91,7 @@ def table_of(header: SegmentHeader, columns: Columns) -> pa.Table:
     if kind == "prediction":
         given["features_at"] = [None if each is None else list(_seen(each)) for each in columns["features_at"]]
         given["contract"] = [header.contract] * count
+        given["cpu"] = [header.cpu] * count
     made = {field.name: pa.array(given[field.name], field.type) for field in SCHEMAS[kind]}
     if kind == "prediction":
         made |= {f"f.{name}": _feature(columns[f"f.{name}"], what) for name, what in header.features.items()}

@@ -169,9 +169,16 @@ class Observations:
 
 
 def typed(found: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of a kind first, each of its type, then its features in the order of their names."""
+    """The table with the columns of a kind first, each of its type, then its features in the order of their names.
+
+    A column that no file had yet is null.
+    """
     rest = sorted(name for name in found.column_names if name not in schema.names)
-    made = {field.name: found[field.name].cast(field.type) for field in schema}
+    had = set(found.column_names)
+    made = {
+        field.name: found[field.name].cast(field.type) if field.name in had else pa.nulls(found.num_rows, field.type)
+        for field in schema
+    }
     return pa.table(made | {name: found[name] for name in rest})
 
 

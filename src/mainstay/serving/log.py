@@ -51,8 +51,11 @@ class Log:
         host: str,
         clock: Callable[[], datetime],
         fsync: Literal["off", "group"] = "off",
+        cpu: str | None = None,
     ) -> None:
+        """`cpu` is the kind of processor that scores what is logged."""
         self.failures = 0  # appends that raised
+        self._cpu = cpu
         self._stream, self._use_case, self._host, self._clock = stream, use_case, host, clock
         self._group = fsync == "group"
         self._open: dict[Kind, _Open] = {}
@@ -126,7 +129,7 @@ class Log:
 
     def _begin(self, what: Kind, features: Mapping[str, Any]) -> _Open:
         now = self._clock()
-        header = SegmentHeader(self._use_case, *what, self._host, now, features)
+        header = SegmentHeader(self._use_case, *what, self._host, now, features, self._cpu)
         made = _Open(self._stream.write(self._use_case, encode_header(header), now), time.monotonic())
         self._open[what] = made
         return made

@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from mainstay.cpu import kind_of_cpu
 from mainstay.errors import Unavailable
 from mainstay.progress import read_progress
 from mainstay.registry.configured import configuration
@@ -151,7 +152,7 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     opened, heard, asking = stores(settings), Heard(), Asking(say)
     arms = arms_of(opened, use_case, heard, Word(say).holds)
     access = access_of(settings, use_case, heard, work.open_)
-    written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync)
+    written = Log(opened.stream(), use_case, socket.gethostname(), settings.clock, settings.fsync, kind_of_cpu())
     answering = Answering(written, settings.clock)
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, written, asking)
