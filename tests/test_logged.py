@@ -196,6 +196,12 @@ def test_a_batch_whose_columns_do_not_fit_each_other_is_refused(changed: dict[st
     assert columns(header("batch", FEATURES), [encoded(batch(**changed))])[1] == 1
 
 
+def test_the_times_of_looked_up_features_are_those_of_the_batchs_row() -> None:
+    at = {"usage": (micros(NOW), None)}
+    rows = observed(header("batch", FEATURES), encoded(batch(features_at={1: at})))
+    assert [each.features_at for each in rows] == [{}, {"usage": FeaturesAt(NOW, None)}, {}]
+
+
 def test_a_field_that_a_later_release_added_at_the_end_is_passed_over() -> None:
     assert observed(header("feed"), encoded((*RECORDS["feed"][1], "later"))) == [RECORDS["feed"][0]]
 
@@ -233,7 +239,8 @@ def segment(kind: str) -> bytes:
     """What is in golden/KIND.SCHEMA.segment."""
     features = FEATURES if kind in ("prediction", "batch") else None
     begin, salt = opening(encode_header(header(kind, features)))
-    row = batch() if kind == "batch" else RECORDS[kind][1]
+    # As batches were written before their features could be looked up: one field less, at the end.
+    row = msgspec.structs.astuple(batch())[:-1] if kind == "batch" else RECORDS[kind][1]
     return begin + 2 * frame(encoded(row), salt)
 
 

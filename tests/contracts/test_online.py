@@ -1,5 +1,6 @@
 """What Feast's own stores hold is read as Feast reads it: the pinned SDK writes, into SQLite and a real Redis."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -208,6 +209,25 @@ def test_the_exact_time_is_read_where_it_is_kept_unless_feast_has_written_since(
     with sqlite3.connect(made.url.removeprefix("sqlite:///")) as opened:
         opened.execute(f'UPDATE "{PROJECT}_usage" SET event_ts = event_ts + 60')
     assert online.read(PROJECT, "id", WANTED[1:], ["a"]).rows[0]["usage"].event_time == at - 5 + 60_000_000
+
+
+def test_an_event_loop_reads_the_same(store: Store) -> None:
+    full(store)
+    online = store.online
+
+    async def both() -> None:
+        for _ in range(2):
+            assert await online.read_soon(PROJECT, "id", WANTED, ["a", "b", "c"]) == online.read(
+                PROJECT, "id", WANTED, ["a", "b", "c"]
+            )
+        store.break_it()
+        try:
+            with pytest.raises(Unavailable, match="the online store cannot be"):
+                await online.read_soon(PROJECT, "id", WANTED, ["a"])
+        finally:
+            store.mend()
+
+    asyncio.run(both())
 
 
 def test_only_what_is_wanted_is_read(store: Store) -> None:

@@ -77,6 +77,10 @@ class Online(Protocol):
         """
         ...
 
+    async def read_soon(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        """As `read`, without holding up the event loop for longer than a quick read takes."""
+        ...
+
 
 def online_from(url: str) -> Online:
     """The store at an address, `sqlite:///PATH`, `redis://…` or `rediss://…`. Misconfigured for any other."""
@@ -112,6 +116,9 @@ class SQLiteOnline:
                 raise _empty(project, str(self._path)) from error
             raise Unavailable(f"the online store cannot be read ({error})", str(self._path)) from error
         return _or_empty(_of_rows(rows, wanted, keys), project, str(self._path))
+
+    async def read_soon(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        return self.read(project, join_key, wanted, entities)
 
     def _opened(self) -> "_Opened":
         """This thread's connection, to the file that is there now."""
@@ -214,7 +221,7 @@ def _of_rows(rows: Sequence[Any], wanted: Sequence[Wanted], keys: Sequence[bytes
 
 
 class RedisOnline:
-    """Feast's Redis store: a hash for each entity of a project."""
+    """Feast's Redis store: a hash for each entity of a project. `read_soon` is for one event loop, always the same."""
 
     quick: ClassVar[bool] = False
 
@@ -222,7 +229,9 @@ class RedisOnline:
         parts = urlsplit(url)
         self._shown = f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
         self._url = url
-        self._client: Any = None  # a redis.Redis, whose types are wrong about bytes
+        # redis.Redis and redis.asyncio.Redis, whose types are wrong about bytes.
+        self._client: Any = None
+        self._client_soon: Any = None
         self._checked: set[tuple[str, str]] = set()
         self._opening = threading.Lock()
 
@@ -230,51 +239,72 @@ class RedisOnline:
         client = self._opened()
         from redis.exceptions import RedisError
 
-        prefix = key_prefix(join_key)
+        try:
+            if (project, join_key) not in self._checked:
+                self._check(client.scan(0, match=f"*{project}", count=_SAMPLED)[1], project, join_key)
+            answers = self._asking(client, project, join_key, wanted, entities).execute()
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+        return self._read(answers, project, wanted)
+
+    async def read_soon(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        client = self._opened(soon=True)
+        from redis.exceptions import RedisError
+
+        try:
+            if (project, join_key) not in self._checked:
+                self._check((await client.scan(0, match=f"*{project}", count=_SAMPLED))[1], project, join_key)
+            answers = await self._asking(client, project, join_key, wanted, entities).execute()
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+        return self._read(answers, project, wanted)
+
+    def _opened(self, soon: bool = False) -> Any:
+        with self._opening:
+            if self._client is None:
+                try:
+                    import redis
+                    import redis.asyncio
+                    from redis.asyncio.retry import Retry as RetrySoon
+                    from redis.backoff import NoBackoff
+                    from redis.retry import Retry
+                except ImportError as error:
+                    raise Unavailable("an online store in Redis needs the extra `redis`", self._shown) from error
+                patience: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+                # Tried once more: a connection that rested may have been closed by the other side.
+                self._client_soon = redis.asyncio.Redis.from_url(self._url, **patience, retry=RetrySoon(NoBackoff(), 1))
+                self._client = redis.Redis.from_url(self._url, **patience, retry=Retry(NoBackoff(), 1))
+            return self._client_soon if soon else self._client
+
+    @staticmethod
+    def _asking(client: Any, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Any:
+        """All that is asked, to be sent at once."""
+        prefix, ending = key_prefix(join_key), project.encode()
         fields = [
             field
             for each in wanted
             for field in (f"_ts:{each.view}".encode(), *(redis_field(each.view, name) for name in each.features))
         ]
-        try:
-            self._check(client, project, join_key)
-            asked = client.pipeline(transaction=False)
-            asked.hgetall(f"mainstay:watermarks:{project}")
-            for each in entities:
-                asked.hmget(entity_key(prefix, each) + project.encode(), fields)
-            told, *hashes = asked.execute()
-        except RedisError as error:
-            raise Unavailable(f"the online store cannot be read ({type(error).__name__})", self._shown) from error
+        asked = client.pipeline(transaction=False)
+        asked.hgetall(f"mainstay:watermarks:{project}")
+        for each in entities:
+            asked.hmget(entity_key(prefix, each) + ending, fields)
+        return asked
+
+    def _read(self, answers: Sequence[Any], project: str, wanted: Sequence[Wanted]) -> Read:
+        told, *hashes = answers
         watermarks = {name.decode(): _instant(text.decode()) for name, text in told.items()}
         return _or_empty(Read([_of_hash(each, wanted) for each in hashes], watermarks), project, self._shown)
 
-    def _opened(self) -> Any:
-        with self._opening:
-            if self._client is None:
-                try:
-                    from redis import Redis
-                    from redis.backoff import NoBackoff
-                    from redis.retry import Retry
-                except ImportError as error:
-                    raise Unavailable("an online store in Redis needs the extra `redis`", self._shown) from error
-                # Tried once more: a connection that rested may have been closed by the other side.
-                self._client = Redis.from_url(
-                    self._url,
-                    socket_timeout=PATIENCE,
-                    socket_connect_timeout=PATIENCE,
-                    retry=Retry(NoBackoff(), 1),
-                )
-            return self._client
-
-    def _check(self, client: Any, project: str, join_key: str) -> None:
+    def _check(self, keys: Sequence[bytes], project: str, join_key: str) -> None:
         """Look, once, whether some keys of the project are those that are read."""
-        if (project, join_key) in self._checked:
-            return
-        _, keys = client.scan(0, match=f"*{project}", count=_SAMPLED)
         for key in keys:
             if not key.startswith(b"mainstay:"):
                 check_key(key, key_prefix(join_key), self._shown)
                 self._checked.add((project, join_key))
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"the online store cannot be read ({type(error).__name__})", self._shown)
 
 
 def _of_hash(values: Sequence[bytes | None], wanted: Sequence[Wanted]) -> Mapping[str, Seen]:
