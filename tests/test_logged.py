@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mainstay import logged
@@ -33,7 +34,7 @@ from mainstay.logged import (
     prediction_row,
     rejection_row,
 )
-from mainstay.observed import Action, Feed, Label, Origin, Prediction, Rejection, SegmentHeader
+from mainstay.observed import Action, FeaturesAt, Feed, Label, Origin, Prediction, Rejection, SegmentHeader
 from mainstay.records import decode
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,15 +1,11 @@
 """What Feast's own stores hold is read as Feast reads it: the pinned SDK writes, into SQLite and a real Redis."""
 
 import asyncio
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redised import RedisServer
 
 from mainstay.adapters.feast_format import entity_key, key_prefix, murmur3, redis_field, value_of
 from mainstay.adapters.online import Online, Wanted, online_from
@@ -36,59 +33,6 @@ VIEWS = (
 )  # fmt: skip
 SERVICE = FeatureService("lines_v1", "0" * 64, VIEWS)
 WANTED = [Wanted("phone-lines", ("age", "plan")), Wanted("usage", ("calls",))]
-
-
-@dataclass
-class Server:
-    """A redis-server of our own, in memory, on a free port of this host."""
-
-    program: str
-    folder: Path
-    port: int = 0
-    process: Any = None
-    databases: Iterator[int] = field(default_factory=lambda: iter(range(16)))
-
-    def start(self) -> None:
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-        command = [
-            self.program,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self.folder),
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        for _ in range(500):
-            with socket.socket() as tried:
-                if tried.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.01)
-        pytest.fail("redis-server did not start")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    program = shutil.which("redis-server")
-    if program is None:
-        missing = "redis-server is not installed"
-        if os.environ.get("MAINSTAY_REQUIRE_TOOLS") == "1":  # noqa: TID251  (a setting of the tests alone)
-            pytest.fail(missing)
-        pytest.skip(missing)
-    server = Server(program, tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @dataclass
@@ -150,7 +94,7 @@ def _sqlite(folder: Path) -> Store:
     )
 
 
-def _redis(folder: Path, server: Server) -> Store:
+def _redis(folder: Path, server: RedisServer) -> Store:
     from redis import Redis
 
     database = next(server.databases)
