@@ -55,3 +55,12 @@ class FeatureService:
     description: str | None = None
     owner: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def project_of(use_case: str, dataset: str | None = None) -> str:
+    """The Feast project of a use case, or of one of its dataset versions: its own registry entries and online keys.
+
+    Redis never lets an older value replace a newer one, so going back to an older dataset needs keys of its own.
+    """
+    head = f"__{dataset.removeprefix('ds_')[:12]}" if dataset else ""
+    return use_case.replace("-", "_") + head

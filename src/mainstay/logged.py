@@ -93,8 +93,8 @@ class BatchRows(msgspec.Struct, array_like=True, frozen=True):
     request's id the same where `request_ids` is None. `shares`, `probabilities` (float64, NaN where there is none),
     `pinned` (uint8) and `scores` (float64, row after row, `classes` numbers each) are little-endian bytes. `features`
     are columns in the header's order: a number's is float64 bytes, NaN where missing; a category's, and `decisions`,
-    are the distinct texts and int32 bytes of positions among them, -1 where missing. `flags` and `origins` are the rows
-    that have any, by place within these columns.
+    are the distinct texts and int32 bytes of positions among them, -1 where missing. `flags`, `origins` and
+    `features_at` are the rows that have any, by place within these columns.
     """
 
     batch_id: str
@@ -120,6 +120,7 @@ class BatchRows(msgspec.Struct, array_like=True, frozen=True):
     decisions: tuple[list[str], bytes]
     flags: dict[int, list[str]]
     origins: dict[int, dict[str, Literal["given", "looked_up", "missing"]]] | None = None
+    features_at: dict[int, dict[str, tuple[int | None, int | None]]] | None = None
 
 
 class RejectionRow(msgspec.Struct, array_like=True, frozen=True):
@@ -288,10 +289,10 @@ def _batch_columns(header: SegmentHeader, batch: BatchRows) -> Columns:
         raise Refused("the columns of a batch differ in length", header.kind)
     shared = ("trace_id", "asked_at", "role", "version", "assigned", "split", "outcome", "threshold")
     made |= {name: [getattr(batch, name)] * count for name in (*shared, "scoring_us", "before_log_us")}
-    origins = batch.origins or {}
+    origins, times = batch.origins or {}, batch.features_at or {}
     return made | {
         "origins": [origins.get(at) for at in range(count)],
-        "features_at": [None] * count,
+        "features_at": [times.get(at) for at in range(count)],
         "tensor": [None] * count,
     }
 

@@ -15,11 +15,13 @@ T = TypeVar("T")
 Body = Mapping[str, Any]
 
 SCHEMAS: dict[str, int] = {
+    "Applied": 2,
     "DatasetVersion": 2,
     "Manifest": 2,
     "SegmentHeader": 3,
 }
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
+    ("Applied", 1): lambda body: body,  # the feature services of its `standing` have a default
     ("DatasetVersion", 1): lambda body: {**body, "views": {}},
     ("Manifest", 1): lambda body: {**body, "entity": None},
     ("SegmentHeader", 1): lambda body: {**body, "features": {}},

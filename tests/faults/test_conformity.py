@@ -127,7 +127,7 @@ def test_every_error_is_of_one_shape_and_says_what_would_be_right(broken: str) -
         answered = b"".join(iter(lambda: slow.recv(65_536), b""))
     assert answered.startswith(b"HTTP/1.1 408 ")
     check(json.loads(answered.partition(b"\r\n\r\n")[2]), Case(408, right="10 seconds"), "slow")
-    assert {case.status for case in CASES.values()} | {408, 503} == KINDS.keys()
+    assert {case.status for case in CASES.values()} | {408, 409, 503} == KINDS.keys()
 
 
 def check(told: dict[str, Any], case: Case, name: str) -> None:

@@ -11,6 +11,8 @@ import pytest
 from fastapi import FastAPI
 from served import manifest_of
 
+from mainstay.adapters.online import Online
+from mainstay.defined import FeatureService
 from mainstay.errors import MainstayError, NotFound, Unavailable
 from mainstay.logged import encoded, observed
 from mainstay.nouns import Arm, Split
@@ -41,6 +43,8 @@ class World:
     kept: Kept | None = None
     reports: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     silent: MainstayError | None = None
+    services: dict[str, FeatureService] = field(default_factory=dict)
+    online: Online | None = None
 
     def goes_live(self, *arms: Arm, configuration: str = "default") -> Split:
         """Write the next split."""
@@ -56,6 +60,7 @@ class World:
             read_key=self.read_key,
             kept=self.kept,
             report=self.report,
+            online=self.online,
         )
 
     def read_key(self) -> tuple[str, bytes]:
@@ -68,7 +73,7 @@ class World:
 
     def read_split(self) -> Standing | None:
         split = _or_raise(self.split)
-        return None if split is None else Standing(split, {arm.version: NOW for arm in split.arms})
+        return None if split is None else Standing(split, {arm.version: NOW for arm in split.arms}, self.services)
 
     def load_arm(self, version: str) -> tuple[Manifest, Bundle]:
         self.loads.append(version)

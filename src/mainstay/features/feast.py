@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
 from mainstay.defined import FeatureService, FeatureView
+from mainstay.defined import project_of as project_of  # its name for whoever writes
 from mainstay.errors import Unavailable
 from mainstay.spans import span
 
@@ -23,15 +24,6 @@ KNOWN_AT: Final = "created_timestamp"
 MEANING: Final = "mainstay.meaning"
 KEY_VERSION: Final = 3
 """How Feast writes the keys of its online stores; who reads them refuses any other."""
-
-
-def project_of(use_case: str, dataset: str | None = None) -> str:
-    """The Feast project of a use case, or of one of its dataset versions: its own registry entries and online keys.
-
-    Redis never lets an older value replace a newer one, so going back to an older dataset needs keys of its own.
-    """
-    head = f"__{dataset.removeprefix('ds_')[:12]}" if dataset else ""
-    return use_case.replace("-", "_") + head
 
 
 def offline_file(folder: Path, project: str, view: str) -> Path:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,8 @@ from mainstay.serving.challenge import Attempt, Lanes
 from mainstay.serving.ids import Ids
 from mainstay.serving.listening import Listeners
 from mainstay.serving.logs import about
-from mainstay.serving.predict import NOT_FINITE, Answer, Question, read_request
+from mainstay.serving.lookup import Found
+from mainstay.serving.predict import NOT_FINITE, Answer, Asked, Question, read_request
 from mainstay.serving.problems import Rejected
 from mainstay.serving.recording import Appends, Asking, alike, batch_record, single_record
 from mainstay.serving.rows import ArmRows
@@ -46,21 +47,27 @@ class Answering:
     listeners: Listeners = field(default_factory=Listeners)
 
     async def one(
-        self, live: Live, given: Any, trace_id: str, started: float, timeline: Timeline | None = None
+        self,
+        live: Live,
+        given: Any,
+        trace_id: str,
+        started: float,
+        timeline: Timeline | None = None,
+        beside: Callable[[Question, Answer], None] | None = None,
     ) -> Answer:
-        """The answer to one request, once it is written down.
+        """The answer to one request, once it is written down; `beside` may add to it then.
 
         Rejected with 422 where it cannot be read, with 500 where the model made nothing of it (the record of the
         attempt says what happened), with 503 where the log cannot take it.
         """
         now = self.clock()
         asking = Asking(micros(now), started, trace_id, live.split.number, timeline)
-        asked = read_request(given, self.ids.prediction(now), live.stored)
+        asked = read_request(given, self.ids.prediction(now), live.stored, live.lookup is not None)
         about(trace_id, asked.prediction_id)
         if timeline is not None:
             timeline.prediction_id = asked.prediction_id
         asking.step("validate")
-        question = Question(live, asked, now)
+        question = await looked_up(live, asked, now)
         asking.step("features")
         attempts = await challenge.answer(
             self.lanes,
@@ -82,7 +89,10 @@ class Answering:
         if last.ending is not Ending.OK or last.made is None:
             raise defect(last)
         self.heard(live, question, asking, last.version)
-        return question.answer(last.version, last.made, trace_id)
+        answer = question.answer(last.version, last.made, trace_id)
+        if beside is not None:
+            beside(question, answer)
+        return answer
 
     async def committed(self) -> None:
         """Wait until what was written is as durable as the settings promise. Rejected with 503 where it may not be."""
@@ -116,17 +126,23 @@ class Answering:
             timeline.prediction_id = batch_id
         made: dict[int, Answer | Rejected] = {}
         groups: dict[tuple[str, str], list[tuple[int, Question]]] = {}
+        rows: dict[int, Asked] = {}
         for place, each in enumerate(given):
             try:
-                asked = read_request(each, f"{batch_id}.{place}", live.stored)
-                question = Question(live, asked, now)
+                rows[place] = read_request(each, f"{batch_id}.{place}", live.stored, live.lookup is not None)
+            except Rejected as rejected:
+                made[place] = rejected
+        found = _found(live, rows, now)
+        for place, asked in rows.items():
+            try:
+                question = Question(live, asked, now, found.get(place))
                 groups.setdefault(alike(question.assignment), []).append((place, question))
             except Rejected as rejected:
                 made[place] = rejected
         asking.step("features")  # whether a row is valid is known once it is read
-        for (version, _), rows in groups.items():
+        for (version, _), group in groups.items():
             try:
-                made |= self._group(live, asking, batch_id, version, rows)
+                made |= self._group(live, asking, batch_id, version, group)
             except Unavailable as error:
                 raise unwritten() from error
         return [made[place] for place in range(len(given))]
@@ -209,6 +225,31 @@ def live_of(arms: Arms) -> Live:
         reason = arms.health().reason
         raise Rejected(503, f"no version is ready to answer: {reason}", headers={"retry-after": "1"})
     return arms.live
+
+
+async def looked_up(live: Live, asked: Asked, now: datetime) -> Question:
+    """A request with what it leaves out looked up, if it may be. Rejected as `Question`."""
+    lookup = live.lookup
+    if lookup is None or asked.stored is None or not lookup.lacks(asked.stored, asked.features):
+        return Question(live, asked, now)
+    return Question(live, asked, now, await lookup.found_soon(asked.stored, now))
+
+
+def _found(live: Live, rows: Mapping[int, Asked], now: datetime) -> Mapping[int, Found]:
+    """What was looked up for those rows that leave something out, all at once."""
+    lookup = live.lookup
+    if lookup is None:
+        return {}
+    places = {
+        place: asked.stored
+        for place, asked in rows.items()
+        if asked.stored is not None and lookup.lacks(asked.stored, asked.features)
+    }
+    if not places:
+        return {}
+    entities = list(dict.fromkeys(places.values()))
+    found = dict(zip(entities, lookup.found_all(entities, now), strict=True))
+    return {place: found[entity] for place, entity in places.items()}
 
 
 def finite(made: ScoredRow) -> bool:

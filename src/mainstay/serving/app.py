@@ -25,6 +25,7 @@ from mainstay.serving.formats import TABLES, Batched, answer_batch, wanted
 from mainstay.serving.guard import BATCH_ROWS, batch_room, check_media_type, parse_json, read_body, single_room
 from mainstay.serving.info import add_info
 from mainstay.serving.parquet import Parquet
+from mainstay.serving.predict import Answer, Question
 from mainstay.serving.problems import Rejected, as_json, problem_response
 from mainstay.serving.rejections import Rejections
 from mainstay.serving.shipped import ShipperProgress
@@ -101,7 +102,7 @@ def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answeri
         "/predict",
         summary="One prediction, with reasons if asked for",
         openapi_extra=_body("PredictRequest") | {"parameters": [REASONS]},
-        **_answered(schemas.Reasoned),
+        **_answered(schemas.Reasoned, 404, 409),
     )
     async def predict(request: Request) -> Response:
         live_of(arms)
@@ -113,9 +114,12 @@ def _add_predictions(app: FastAPI, arms: Arms, use_case: str, answering: Answeri
             if timeline is not None:
                 timeline.skip()
             live, given = live_of(arms), parse_json(body)
-            made = await answering.one(live, given, state.trace_id, state.started, timeline)
-            if most is not None:
-                made["reasons"] = reasons_of(live, made["version"], given["features"], most)
+
+            def reason(question: Question, answer: Answer) -> None:
+                answer["reasons"] = reasons_of(question, answer["version"], most or 0)
+
+            beside = None if most is None else reason
+            made = await answering.one(live, given, state.trace_id, state.started, timeline, beside)
         state.version = metrics.count_answers([made])
         return Response(as_json(made), media_type="application/json")
 
@@ -145,8 +149,8 @@ def _body(schema: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _answered(model: type[schemas.Shape]) -> dict[str, Any]:
-    return {"response_model": model, "responses": schemas.problems(400, 408, 413, 415, 422, 500, 503)}
+def _answered(model: type[schemas.Shape], *more: int) -> dict[str, Any]:
+    return {"response_model": model, "responses": schemas.problems(*more, 400, 408, 413, 415, 422, 500, 503)}
 
 
 def _add_health(app: FastAPI, arms: Arms) -> None:

@@ -9,6 +9,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
+from mainstay.adapters.online import Online
+from mainstay.defined import FeatureService
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.nouns import Split
 from mainstay.registry.manifest import Manifest
@@ -19,6 +21,7 @@ from mainstay.scoring.scorer import Scorer
 from mainstay.serving import metrics
 from mainstay.serving.entities import Stored, as_given, entity_of_all, storing
 from mainstay.serving.kept import Applied, Kept, Standing
+from mainstay.serving.lookup import Lookup, lookup_of
 from mainstay.serving.rows import ArmRows
 from mainstay.usecase import Serving
 
@@ -37,7 +40,8 @@ class Live:
     `arms` lacks a version of the split only where a process that had nothing to answer with took what it could load;
     the split's champion is never lacking. `since` tells from when on each version has been live. `stored` makes of an
     entity as it was given the one that is assigned, pinned and logged, a pseudonym where the contract wants one; the
-    answer alone carries it as it was given. `rows` are the arms made ready for single rows.
+    answer alone carries it as it was given. `services` are the recorded feature services, by name, and `online` is the
+    store of their values, read where a request leaves features out. `rows` are the arms made ready for single rows.
     """
 
     split: Split
@@ -46,6 +50,8 @@ class Live:
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     since: Mapping[str, datetime] = field(default_factory=dict)
     stored: Stored = as_given
+    services: Mapping[str, FeatureService] = field(default_factory=dict)
+    online: Online | None = None
     assigner: Assigner = field(init=False, repr=False, compare=False)
     rows: Mapping[str, ArmRows] = field(init=False, repr=False, compare=False)
     incumbent: str = field(init=False, repr=False, compare=False)
@@ -53,6 +59,8 @@ class Live:
 
     That is the one the rollout began with, whatever its share by now; one that stands by never is.
     """
+    lookup: Lookup | None = field(init=False, repr=False, compare=False)
+    """What looks up the features that a request does not bring; None where none can be."""
     listens: bool = field(init=False, repr=False, compare=False)
     """Whether any loaded arm listens."""
 
@@ -64,6 +72,15 @@ class Live:
         object.__setattr__(self, "rows", rows)
         first = next(arm.version for arm in self.split.arms if arm.version in self.arms and not arm.standby)
         object.__setattr__(self, "incumbent", first)
+        bound = {
+            version: (self.manifests[version].feature_service, arm.scorer.bundle.encoder.inputs)
+            for version, arm in rows.items()
+            if version in self.manifests
+        }
+        use_case = next((each.use_case for each in self.manifests.values()), "")
+        head = self.split.dataset_head
+        lookup = lookup_of(self.online, use_case, head, self.services, bound, self.policies)
+        object.__setattr__(self, "lookup", lookup)
         object.__setattr__(self, "listens", any(arm.listens and arm.version in self.arms for arm in self.split.arms))
 
     @property
@@ -113,7 +130,7 @@ class Arms:
     digest. `read_key` gives the home's pseudonym key, and `kept` holds the last split on disk. `report` is told the
     split's number and the versions that are warm after every look. All of these raise MainstayError, and nothing else,
     when they cannot. `read_at` is the monotonic time at which the ledger said what `read_split` returns, where that is
-    not the time of the look.
+    not the time of the look. `online` is the store that features are looked up in, if any.
     """
 
     def __init__(
@@ -126,6 +143,7 @@ class Arms:
         kept: Kept | None = None,
         report: Callable[[int, tuple[str, ...]], None] = lambda split, warm: None,
         read_at: Callable[[], float] | None = None,
+        online: Online | None = None,
     ) -> None:
         self.live: Live | None = None
         self._read_split = read_split
@@ -134,6 +152,7 @@ class Arms:
         self._read_key = read_key
         self._kept = kept
         self._report = report
+        self._online = online
         self._last_read = read_at
         self._warm: dict[str, _Warm] = {}
         self._reason: str | None = "the split was not read yet"
@@ -226,7 +245,7 @@ class Arms:
             self._note("no version is live yet: release one first")
             return
         split = standing.split
-        if live is not None and live.complete and split == live.split:
+        if live is not None and live.complete and (split, standing.services) == (live.split, live.services):
             self._note(self._flaw)
         elif split != self._failed or now >= self._retry_at:
             self._failures = self._failures + 1 if split == self._failed else 1
@@ -255,7 +274,7 @@ class Arms:
             return False
         arms = {version: each.scorer for version, each in warm.items()}
         manifests = {version: each.manifest for version, each in warm.items()}
-        self.live = Live(split, arms, policies, manifests, standing.since, stored)
+        self.live = Live(split, arms, policies, manifests, standing.since, stored, standing.services, self._online)
         self._warm = warm
         log.info("split %d is live, %s answers", split.number, split.champion)
         flaws = [lost, *self.live.assigner.broken]

@@ -18,7 +18,7 @@ from mainstay.nouns import Value
 from mainstay.scoring.profile import reference
 from mainstay.scoring.reading import Problem, columns_of
 from mainstay.scoring.session import CHUNK
-from mainstay.serving.answering import Answering, live_of
+from mainstay.serving.answering import Answering, live_of, looked_up
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.guard import Room, parse_json, read_body
 from mainstay.serving.predict import NOT_FINITE, Question, read_request
@@ -76,25 +76,24 @@ def wanted_reasons(request: Request) -> int | None:
     return int(given[0][:9])
 
 
-def reasons_of(live: Live, version: str, features: Mapping[str, Any], most: int) -> list[Reason] | None:
+def reasons_of(question: Question, version: str, most: int) -> list[Reason] | None:
     """The reasons beside an answer that a version gave; None where the model, which answered, fails at them."""
-    arm = live.rows[version]
     try:
-        _, found = reasons(arm, arm.reader.read(features).values)
+        _, found = reasons(question.live.rows[version], question.values(version))
     except Exception:  # noqa: BLE001
         # The prediction is made and written down: what goes wrong beside it must not take it away.
         return None
     return [each for each in found if each["change"] == each["change"]][:most]
 
 
-def explain(answering: Answering, live: Live, given: Any, trace_id: str, most: int | None) -> dict[str, Any]:
+async def explain(answering: Answering, live: Live, given: Any, trace_id: str, most: int | None) -> dict[str, Any]:
     """The explanation of a request, by the arm that would answer it. Nothing is written down: nobody was answered.
 
     Rejected with 422 where it cannot be read, with 500 where the model made nothing of it.
     """
     now = answering.clock()
-    asked = read_request(given, answering.ids.prediction(now), live.stored)
-    question = Question(live, asked, now)
+    asked = read_request(given, answering.ids.prediction(now), live.stored, live.lookup is not None)
+    question = await looked_up(live, asked, now)
     version = question.assignment.version
     if question.row(version).problems:  # a challenger that cannot read it: the incumbent would answer
         version = live.incumbent
@@ -123,7 +122,7 @@ def add_explain(app: FastAPI, arms: Arms, answering: Answering, bodies: Room) ->
         "/explain",
         summary="What each feature changes in a prediction when it takes its reference value",
         response_model=Explanation,
-        responses=problems(400, 408, 413, 415, 422, 500, 503),
+        responses=problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
         openapi_extra={
             "parameters": [REASONS],
             "requestBody": {
@@ -137,7 +136,7 @@ def add_explain(app: FastAPI, arms: Arms, answering: Answering, bodies: Room) ->
         most = wanted_reasons(request)
         async with read_body(request, bodies) as body:
             live = live_of(arms)
-            made = explain(answering, live, parse_json(body), request.state.trace_id, most)
+            made = await explain(answering, live, parse_json(body), request.state.trace_id, most)
         request.state.version = made["version"]
         return Response(as_json(made), media_type="application/json")
 

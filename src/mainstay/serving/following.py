@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from mainstay.errors import MainstayError, Unavailable
 from mainstay.ledger.facts import Fact, Ledger
-from mainstay.ledger.kinds import API_KEYS, SPLITS
+from mainstay.ledger.kinds import API_KEYS, FEATURE_SERVICES, SPLITS
 from mainstay.nouns import ApiKey, Split
 from mainstay.records import encode
 from mainstay.serving.kept import Standing
@@ -23,6 +23,7 @@ class Following:
     def __init__(self, ledger: Ledger, use_case: str, open_: bool) -> None:
         self._ledger, self._use_case = ledger, use_case
         self._number: int | None = None
+        self._services: Mapping[str, int] = {}
         self._keys: Sequence[ApiKey] | None = None
         self._readers: dict[Name, Callable[[], str | None]] = {"split": self._split}
         if not open_:
@@ -47,15 +48,18 @@ class Following:
         return Part(before.text if text is None else text, monotonic())
 
     def _split(self) -> str | None:
-        """The standing split as JSON; None where it is the one that was read last."""
+        """The standing split, with the feature services, as JSON; None where it is the one that was read last."""
         fact = self._ledger.latest(self._use_case, SPLITS, self._use_case)
         if fact is None:
             return "null"
-        if fact.number == self._number:
+        services = {each.subject: each for each in self._ledger.latest_of_each(self._use_case, FEATURE_SERVICES)}
+        numbers = {name: each.number for name, each in services.items()}
+        if fact.number == self._number and numbers == self._services:
             return None
         history = self._ledger.history(self._use_case, SPLITS, self._use_case)
-        text = json.dumps(encode(Standing(history[-1].body, since(history))))
-        self._number = history[-1].number
+        bodies = {name: each.body for name, each in services.items()}
+        text = json.dumps(encode(Standing(history[-1].body, since(history), bodies)))
+        self._number, self._services = history[-1].number, numbers
         return text
 
     def _keys_text(self) -> str | None:

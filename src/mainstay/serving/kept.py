@@ -5,9 +5,10 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mainstay.defined import FeatureService
 from mainstay.errors import Refused, Unavailable
 from mainstay.nouns import Instant, Split
 from mainstay.records import decode, encode, schema_of
@@ -16,10 +17,14 @@ from mainstay.usecase import Serving
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A split, and since when each of its versions has been live without a break."""
+    """A split, since when each of its versions has been live without a break, and the use case's feature services.
+
+    A version's is named in its manifest; one that was never recorded is not among them.
+    """
 
     split: Split
     since: Mapping[str, Instant]
+    services: Mapping[str, FeatureService] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

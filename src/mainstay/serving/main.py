@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mainstay.adapters.online import online_from
 from mainstay.digests import new_id
 from mainstay.errors import MainstayError, Misconfigured, Refused, Unavailable
 from mainstay.nouns import ApiKey
@@ -46,6 +47,7 @@ def serve(settings: Settings, use_case: str, host: str, port: int, workers: int,
     die before they are ready.
     """
     say = saying(settings.logs, say)
+    online_from(settings.online)  # opens nothing yet; says what is wrong with the address before anything starts
     if settings.otlp_endpoint:
         from mainstay.serving.tracing import check_tracing  # what is imported here delays the workers
 

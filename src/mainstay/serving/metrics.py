@@ -18,6 +18,7 @@ SECONDS_BOUNDS = (
     *(.0005, .001, .0015, .002, .003, .005, .0075),
     *(.01, .015, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 )  # fmt: skip
+LOOKUP_BOUNDS = (.0001, .0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1)  # fmt: skip
 PROBABILITY_BOUNDS = tuple(step / 20 for step in range(1, 21))
 
 # A second series for every one of ours, that several workers could not share anyway.
@@ -129,6 +130,30 @@ LOG_FAILURES = Counter(
     registry=REGISTRY,
 )
 
+LOOKUPS = Counter(
+    "mainstay_lookups",
+    "Entities whose features were looked up, by outcome: `found`, `unknown` (no view has a row of it) or `unavailable`"
+    " (the online store cannot be read).",
+    ("outcome",),
+    registry=REGISTRY,
+)
+LOOKUP_SECONDS = Histogram(
+    "mainstay_lookup_seconds",
+    "Seconds that the online store took for a look-up, of one entity or of those of a whole batch, by outcome: `found`"
+    " where any entity was.",
+    ("outcome",),
+    buckets=LOOKUP_BOUNDS,
+    registry=REGISTRY,
+)
+WATERMARK_AGE = Gauge(
+    "mainstay_watermark_age_seconds",
+    "Seconds since the watermark of a feature view (how far it was materialised), as of the last look-up; the highest"
+    " among the workers.",
+    ("view",),
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+
 METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     REQUESTS,
     SECONDS,
@@ -144,6 +169,9 @@ METRICS: tuple[Counter | Gauge | Histogram, ...] = (
     LOG_FAILURES,
     ATTEMPTS,
     LISTENED,
+    LOOKUPS,
+    LOOKUP_SECONDS,
+    WATERMARK_AGE,
 )
 """Every metric that processes count; those of the shipper are in `shipped.py`."""
 
@@ -162,6 +190,13 @@ def exposition(directory: Path | None, *others: Collector) -> bytes:
     for each in others:
         beside.register(each)
     return generate_latest(counted) + generate_latest(beside)
+
+
+def count_lookups(outcome: str, entities: int, seconds: float | None) -> None:
+    """Count entities that were looked up; `seconds` for all of them together, None where that is counted already."""
+    LOOKUPS.labels(outcome).inc(entities)
+    if seconds is not None:
+        LOOKUP_SECONDS.labels(outcome).observe(seconds)
 
 
 def count_answers(answers: Iterable[Mapping[str, Any]]) -> str:

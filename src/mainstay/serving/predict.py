@@ -12,6 +12,7 @@ from mainstay.scoring.reading import Problem
 from mainstay.scoring.rowwise import ReadRow, ScoredRow
 from mainstay.serving.arms import Live
 from mainstay.serving.entities import Stored, as_given
+from mainstay.serving.lookup import Found, Merged
 from mainstay.serving.problems import Rejected
 from mainstay.serving.rows import ArmRows
 from mainstay.suggest import did_you_mean
@@ -50,8 +51,11 @@ class Asked:
         return self.stored or self.request_id or self.prediction_id
 
 
-def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> Asked:
-    """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong."""
+def read_request(given: Any, prediction_id: str, stored: Stored = as_given, lookups: bool = False) -> Asked:
+    """The request in a JSON value. Rejected with 422 where it is no request, naming every field that is wrong.
+
+    With `lookups` the features may be left out where there is an entity to look them up by.
+    """
     if not isinstance(given, dict):
         raise Rejected(422, "a request is a JSON object", [Problem("", "is not an object", "an object")])
     entity, request_id, features = (given.get(name) for name in ("entity", "request_id", "features"))
@@ -60,9 +64,9 @@ def read_request(given: Any, prediction_id: str, stored: Stored = as_given) -> A
         problems.append(Problem("entity", "is not a text", f"{ANY_TEXT}, or an integer"))
     if not is_text(request_id):
         problems.append(Problem("request_id", "is not a text", ANY_TEXT))
-    if features is None:
+    if features is None and not (lookups and "features" not in given and entity is not None):
         problems.append(Problem("features", "is missing", "an object with the features, by name"))
-    elif not isinstance(features, dict):
+    elif features is not None and not isinstance(features, dict):
         problems.append(Problem("features", "is not an object", "an object with the features, by name"))
     unknown = [name for name in given if name not in FIELDS]
     problems += [
@@ -98,16 +102,22 @@ def _summary(problems: Sequence[Problem], unknown: int) -> str:
 class Question:
     """A request, whom it is for, and its row as each arm reads it."""
 
-    __slots__ = ("_read", "asked", "assignment", "live")
+    __slots__ = ("_merged", "_read", "asked", "assignment", "found", "live")
 
-    def __init__(self, live: Live, asked: Asked, now: datetime) -> None:
+    def __init__(self, live: Live, asked: Asked, now: datetime, found: Found | None = None) -> None:
         """Rejected with 422 where neither the arm that is to answer nor the incumbent can read the row.
 
-        What a challenger alone refuses is the challenger's failure: the incumbent answers.
+        `found` is what was looked up; Rejected with 503 where something should have been. With 404, 409 or 503 where
+        the policies, or the state of the store, allow no answer to the arm. What a challenger alone refuses is the
+        challenger's failure: the incumbent answers.
         """
         self.live = live
         self.asked = asked
+        self.found = found
         self._read: dict[str, ReadRow] = {}
+        self._merged: dict[str, Merged] = {}
+        if found is None and live.lookup is not None and live.lookup.lacks(asked.stored, asked.features):
+            raise Rejected(503, "features were not looked up")
         if live.assigner.alone is not None:
             self.assignment = live.assigner.alone
         else:
@@ -116,6 +126,9 @@ class Question:
             self.assignment = live.assign(asked.unit, now=now, entity=asked.stored, features=served)
         row = self.row(self.assignment.version)
         if row.problems and (self.assignment.version == live.incumbent or self.row(live.incumbent).problems):
+            refusal = self.merged(self.assignment.version).refusal
+            if refusal is not None:
+                raise _refused(*refusal)
             names = live.rows[self.assignment.version].features
             unknown = sum(name not in names for name in asked.features)
             raise Rejected(422, _summary(row.problems, unknown), row.problems)
@@ -124,12 +137,23 @@ class Question:
         """The row as an arm reads it."""
         read = self._read.get(version)
         if read is None:
-            arm = self.live.rows[version]
-            read = arm.reader.read(self.asked.features)
+            arm, merged = self.live.rows[version], self.merged(version)
+            read = arm.reader.read(merged.features)
             if read.problems:
-                read = arm.reader.read(_shortened(self.asked.features, arm))
+                read = arm.reader.read(_shortened(merged.features, arm))
+            if merged.origins is not None or merged.refusal is not None:
+                read = _excused(read, merged)
             self._read[version] = read
         return read
+
+    def merged(self, version: str) -> Merged:
+        """What was given, and for the rest what was looked up for an arm."""
+        if self.found is None:
+            return Merged(self.asked.features)
+        merged = self._merged.get(version)
+        if merged is None:
+            merged = self._merged[version] = self.found.merged(version, self.asked.features)
+        return merged
 
     def values(self, version: str) -> list[Value]:
         """What an arm scores. ValueError where its contract, another than the assigned arm's, refuses the row."""
@@ -154,6 +178,20 @@ class Question:
             "flags": list(self.row(version).flags),
             "trace_id": trace_id,
         }
+
+
+def _excused(read: ReadRow, merged: Merged) -> ReadRow:
+    """A row that was looked up, as the policies see it: what may be missing then is no problem, a refusal is."""
+    if merged.refusal is not None:
+        return read._replace(problems=(merged.refusal[1],))
+    left = tuple(each for each in read.problems if each.field not in merged.excused)
+    return ReadRow(read.values, (*read.flags, *merged.flags), left)
+
+
+def _refused(status: int, problem: Problem) -> Rejected:
+    """Why an entity's features, as they are found or not, get no answer."""
+    headers = {"retry-after": "1"} if status == 503 else {}
+    return Rejected(status, f"{problem.field}: {problem.reason}", [problem], headers)
 
 
 def _shortened(given: Mapping[str, Any], arm: ArmRows) -> Mapping[str, Any]:

@@ -84,7 +84,7 @@ def single_record(
         attempt.scoring_us,
         before_log_us,
         _origins(question, arm),
-        None,
+        question.merged(attempt.version).at,
         arm.tensor(row.values) if kept and not row.problems else None,
     )
 
@@ -134,6 +134,7 @@ def batch_record(
         _texts(decisions),
         {n: list(row.flags) for n, row in enumerate(rows) if row.flags},
         {n: origins for n, question in enumerate(questions) if (origins := _origins(question, arm))} or None,
+        {n: at for n, question in enumerate(questions) if (at := question.merged(attempt.version).at)} or None,
     )
 
 
@@ -143,7 +144,13 @@ def alike(assignment: Assignment) -> tuple[str, str]:
 
 
 def _origins(question: Question, arm: ArmRows) -> dict[str, str] | None:
-    """Where features come from that the request does not hold; None where it holds them all."""
+    """Where features come from that the request does not hold; None where it holds them all.
+
+    Of all features, where any was looked up.
+    """
+    looked_up = question.merged(arm.version).origins
+    if looked_up is not None:
+        return {name: looked_up.get(name, "missing") for name in arm.features}
     given = question.asked.features
     if len(given) == len(arm.features) and not question.row(arm.version).problems:
         return None  # as many as there are, and none that nobody asked for

@@ -35,7 +35,9 @@ class Answer(Shape):
     classes: list[str] = Field(description="in the order of the scores")
     scores: list[float] = Field(description="one probability per class")
     version: str = Field(description="the version that answered")
-    flags: list[str] = Field(description="what was odd: `unseen_category:NAME`, `out_of_range:NAME`")
+    flags: list[str] = Field(
+        description="what was odd: `unseen_category:NAME`, `out_of_range:NAME`, `unknown_entity`, `stale:VIEW`"
+    )
     trace_id: str = Field(description="of the `traceparent` header where there was one")
 
 
@@ -134,6 +136,11 @@ def with_live(document: Schema, live: Live | None, now: datetime) -> Schema:
             "request_id": identifier | {"description": "chooses the arm where there is no entity"},
         },
     }
+    if live is not None and live.lookup is not None:
+        schemas["SomeFeatures"] = {name: told for name, told in schemas["Features"].items() if name != "required"}
+        schemas["PredictRequest"] |= _LOOKED_UP
+        del schemas["PredictRequest"]["required"]
+        schemas["PredictRequest"]["properties"]["features"] = {"$ref": "#/components/schemas/SomeFeatures"}
     row = {"$ref": "#/components/schemas/PredictRequest"}
     schemas["BatchRequest"] = {
         "type": "object",
@@ -142,6 +149,15 @@ def with_live(document: Schema, live: Live | None, now: datetime) -> Schema:
         "properties": {"rows": {"type": "array", "items": row, "maxItems": BATCH_ROWS}},
     }
     return document
+
+
+_LOOKED_UP: Schema = {
+    "description": "All features; or an entity, whose features are looked up where the request leaves any out.",
+    "anyOf": [
+        {"required": ["features"], "properties": {"features": {"$ref": "#/components/schemas/Features"}}},
+        {"required": ["entity"], "properties": {"entity": {"type": ["string", "integer"]}}},
+    ],
+}
 
 
 def features_schema(inputs: tuple[Input, ...], live: Live) -> Schema:

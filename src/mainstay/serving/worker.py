@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from mainstay.adapters.online import online_from
 from mainstay.cpu import kind_of_cpu
 from mainstay.errors import Unavailable
 from mainstay.progress import read_progress
@@ -75,6 +76,7 @@ def arms_of(opened: Stores, use_case: str, heard: Heard, report: Callable[[int, 
         kept=Kept(opened.settings.home / "serving" / f"{use_case}.json"),
         report=report,
         read_at=heard.read_at,
+        online=online_from(opened.settings.online),
     )
 
 
