@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,9 @@ class Settings(BaseSettings):
     blobs: str = Field("", description="URL of the blob store; `blobs/` in the home by default")
     mlflow: str = Field("", description="MLflow tracking URI; `mlflow.db` in the home by default")
     signing: str = Field("", description="URL of the signing key; `keys/signing.key` in the home by default")
+    online_url: str = Field(
+        "", description="URL of the online store: SQLite, or `redis://`; `feast/online.db` in the home by default"
+    )
     segments: str = Field("", description="URL of the write-ahead segments; `segments/` in the home by default")
     fsync: Literal["off", "group"] = Field(
         "off", description="`group`: answer once the log survives power loss too, not only the death of the process"
@@ -58,6 +62,16 @@ class Settings(BaseSettings):
     @property
     def segments_url(self) -> str:
         return self.segments or (self.home.absolute() / "segments").as_uri().replace("file:", "spool:", 1)
+
+    @property
+    def online(self) -> str:
+        """The address of the online store."""
+        return self.online_url or f"sqlite:///{quote(str(self.feast.absolute() / 'online.db'))}"
+
+    @property
+    def feast(self) -> Path:
+        """Where Feast keeps what it keeps in files."""
+        return self.home / "feast"
 
     @property
     def keys(self) -> Path:

@@ -1,5 +1,6 @@
-"""`mainstay features`: apply, list, show, docs, diff, import."""
+"""`mainstay features`: apply, list, show, docs, diff, import; materialize, status, push, follow."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from mainstay.features.docs import document
 from mainstay.features.handwritten import read_definitions
 from mainstay.features.views import differences
 from mainstay.journeys import features as journey
+from mainstay.journeys import materialize as materializing
+from mainstay.journeys import push as pushing
 from mainstay.ledger.kinds import FEATURE_SERVICES
 from mainstay.nouns import rfc3339
 from mainstay.records import encode
@@ -124,6 +127,59 @@ def diff(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson =
     return 1 if meant else 0
 
 
+@app.command()
+def materialize(
+    use_case_file: UseCaseFile = None,
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="As of when, as in 2026-01-01T00:00:00Z; else now.")
+    ] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Bring online what the offline store has learnt since the last time, for the dataset version that is live."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    at = _instant(until, platform.settings.clock())
+    fact = materializing.head(platform, use_case)
+    made = materializing.materialize(platform, use_case, fact, at, lambda noun: None if as_json else say(str(noun)))
+    for project in dict.fromkeys(each.project for each in made):
+        materializing.register(platform, use_case, project)
+    if as_json:
+        show_json({"dataset": fact.body.id, "views": [_filled(each) for each in made]})
+    else:
+        show.line(
+            f"{fact.body.id[:15]} is online: {_plural(len(made), 'view')}, {sum(e.written for e in made):,} written"
+        )
+    return 0
+
+
+@app.command()
+def status(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """How far each view is online, how old that is, and what was pushed and waits to be taken up."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    views = materializing.status(platform, use_case)
+    now = platform.settings.clock()
+    waits = platform.stream().waiting(pushing.topic(use_case.name))
+    if as_json:
+        told = [{
+            "view": each.view, "project": each.project, "written": each.written,
+            "watermark": rfc3339(each.watermark) if each.watermark else None,
+            "age_seconds": (now - each.watermark).total_seconds() if each.watermark else None,
+        } for each in views]  # fmt: skip
+        since = rfc3339(waits.since) if waits.since else None
+        show_json({"views": told, "waiting": {"bytes": waits.bytes, "since": since}})
+        return 0
+    table = Table("view", "namespace", "online as of", "age", "written last")
+    for each in views:
+        age = str(now - each.watermark).split(".")[0] if each.watermark else ""
+        as_of = rfc3339(each.watermark) if each.watermark else "never"
+        table.add_row(each.view, each.project, as_of, age, "" if each.written is None else f"{each.written:,}")
+    show.console().print(table)
+    if waits.bytes:
+        show.line(f"{waits.bytes:,} bytes of pushed events wait, since {waits.since:%Y-%m-%d %H:%M:%S}")
+    return 0
+
+
 @app.command("import")
 def import_(
     definitions: Annotated[Path, typer.Argument(metavar="FILE", help="Feast definitions, in Python; they are run.")],
@@ -155,6 +211,27 @@ def _recorded_or_described(name: str | None, use_case: UseCase) -> FeatureServic
         if name is not None and name != use_case.feature_service:
             raise
         return journey.described(use_case)
+
+
+def _filled(made: materializing.Filled) -> dict[str, object]:
+    return {
+        "view": made.view, "project": made.project, "written": made.written, "rows": made.rows,
+        "watermark": rfc3339(made.watermark),
+    }  # fmt: skip
+
+
+def _instant(text: str, now: datetime) -> datetime:
+    """A time that was given, not to come. Refused otherwise."""
+    if not text:
+        return now
+    try:
+        at = datetime.fromisoformat(text)
+        rfc3339(at)
+    except ValueError as error:
+        raise Refused(f"{text!r} is no time with its zone; write it as in 2026-01-01T00:00:00Z", "--until") from error
+    if at > now:
+        raise Refused(f"{text} is to come: nobody knows yet what will have arrived", "--until")
+    return at
 
 
 def _plural(count: int, noun: str) -> str:

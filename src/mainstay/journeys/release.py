@@ -16,6 +16,7 @@ from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
+from mainstay.journeys.materialize import before_it_is_live, sweep
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle
@@ -192,8 +193,10 @@ def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, te
         return standing
     version = standing or _admitted(platform, use_case, candidate, asked, tell)
     shelve(version, platform.blobs)
+    before_it_is_live(platform, use_case, version.dataset, tell)
     now = platform.settings.clock()
     go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
+    sweep(platform, use_case)
     _mirror(platform, use_case, version, tell)
     return version
 
