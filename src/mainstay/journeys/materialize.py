@@ -24,9 +24,10 @@ from mainstay.features.materialize import joined_rows, materialise
 from mainstay.features.online import Online, online_from
 from mainstay.journeys.features import described
 from mainstay.journeys.progress import Tell
+from mainstay.journeys.recorded import standing_datasets
 from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
-from mainstay.nouns import DatasetVersion, rfc3339
+from mainstay.nouns import DatasetVersion, Window, rfc3339
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
@@ -71,7 +72,7 @@ def head(platform: Platform, use_case: UseCase) -> Fact[DatasetVersion]:
     named = split.body.dataset_head if split else None
     fact = platform.ledger.latest(use_case.name, DATASETS, named) if named else None
     if fact is None:
-        facts = platform.ledger.all_of(use_case.name, DATASETS)
+        facts = standing_datasets(platform.ledger, use_case.name)
         if not facts:
             raise NotFound(f"no dataset of {use_case.name} was frozen yet; `mainstay data freeze` makes one")
         fact = facts[-1]
@@ -139,17 +140,22 @@ def sweep(platform: Platform, use_case: UseCase) -> list[str]:
 
 
 def offline(
-    platform: Platform, use_case: UseCase, fact: Fact[DatasetVersion], service: FeatureService
+    platform: Platform,
+    use_case: UseCase,
+    fact: Fact[DatasetVersion],
+    service: FeatureService,
+    spans: Sequence[Window] | None = None,
 ) -> Mapping[str, pa.Table]:
     """The rows of each view as Feast's offline store has them: those of a dataset version, and what was pushed.
 
-    Its files are made again where they lack what was pushed, or hold what was withdrawn. Raises as `open_dataset`.
+    Its files are made again where they lack what was pushed, or hold what was withdrawn: in `spans`, where others than
+    the ledger's are meant. Raises as `open_dataset` and `open_histories`.
     """
     project, folder = feast.project_of(use_case.name, fact.body.id), platform.settings.feast
     frozen: dict[str, pa.Table] = {}
     made: dict[str, pa.Table] = {}
     for view in service.views:
-        parts = pushed(platform, use_case.name, view.name)
+        parts = pushed(platform, use_case.name, view.name, spans)
         meaning = digest([use_case.name, fact.body.id, view.name, [each.name for each in view.features], list(parts)])
         path = feast.offline_file(folder, project, view.name)
         there = _standing(path, meaning)
@@ -174,14 +180,15 @@ def _standing(path: Path, meaning: str) -> pa.Table | None:
     return None
 
 
-def pushed(platform: Platform, use_case: str, view: str) -> list[str]:
+def pushed(platform: Platform, use_case: str, view: str, spans: Sequence[Window] | None = None) -> list[str]:
     """The blobs of events that were pushed into a view and were not withdrawn, in the order in which they came."""
-    fact = platform.ledger.latest(use_case, WITHDRAWALS, use_case)
-    spans = fact.body.spans if fact else ()
+    if spans is None:
+        fact = platform.ledger.latest(use_case, WITHDRAWALS, use_case)
+        spans = fact.body.spans if fact else ()
 
     def withdrawn(name: str) -> bool:
-        micros = pushed_at(name)
-        return any(_micros(each.start) <= micros < _micros(each.end) for each in spans)
+        came = pushed_at(name)
+        return any(micros(each.start) <= came < micros(each.end) for each in spans)
 
     names = [name for name in platform.blobs.names(f"pushed/{use_case}/{view}/") if _PUSHED.fullmatch(name)]
     return sorted(name for name in names if not withdrawn(name))
@@ -189,7 +196,7 @@ def pushed(platform: Platform, use_case: str, view: str) -> list[str]:
 
 def pushed_name(use_case: str, view: str, at: datetime, segment: str) -> str:
     """Where the events of a segment are kept: by when they were taken up, and what they were."""
-    return f"pushed/{use_case}/{view}/{_micros(at):020d}-{segment}.parquet"
+    return f"pushed/{use_case}/{view}/{micros(at):020d}-{segment}.parquet"
 
 
 def pushed_at(name: str) -> int:
@@ -198,7 +205,8 @@ def pushed_at(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _micros(at: datetime) -> int:
+def micros(at: datetime) -> int:
+    """A time in microseconds since 1970."""
     return round(at.timestamp() * 1_000_000)
 
 

@@ -19,7 +19,7 @@ from mainstay.journeys.contest import contest_of
 from mainstay.journeys.materialize import before_it_is_live, sweep
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
-from mainstay.journeys.recorded import dataset_named, recorded, settle
+from mainstay.journeys.recorded import dataset_named, recorded, settle, standing_datasets
 from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
@@ -92,7 +92,7 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     far.stage = "freeze"
     earlier = [fact.body for fact in platform.ledger.all_of(use_case.name, DATASETS)]
     least_cut = max((made.holdout.cut for made in earlier if made.holdout.cut), default=None)
-    parent = earlier[-1] if earlier else None
+    parent = next((fact.body for fact in reversed(standing_datasets(platform.ledger, use_case.name))), None)
     bad = checked.quarantine.num_rows
     histories = {
         view.name: freeze_history(views[view.name].table, view, use_case, platform.blobs, key)
