@@ -1,0 +1,309 @@
+"""The online store: the values of entities as they are now, where Feast wrote them, read without Feast.
+
+Who writes agrees with this reader on the following, beside Feast's own layout (`feast_format.py`):
+
+- A dataset version has a Feast project of its own (`project_of`); a view there is called as in its feature service,
+  the source itself as the use case. Each entity has one join key, a text: the entity as it is stored.
+- How far a view has been materialised is kept beside its values. In SQLite, in the same file: the table
+  `mainstay_watermarks(project TEXT, view TEXT, watermark TEXT, PRIMARY KEY (project, view))`, RFC 3339. In Redis: the
+  hash `mainstay:watermarks:PROJECT` of view to RFC 3339. A view without one has no watermark.
+- Feast's SQLite store keeps times in whole seconds, and takes them for the writer's local time: a writer in another
+  zone than UTC would shift them. Where there is a table `mainstay_times(project, view, entity_key, event_us)`, the
+  exact time is read from there, unless Feast itself has written the row since.
+- The SQLite file is in WAL mode (`PRAGMA journal_mode=WAL`, once): otherwise readers are locked out for as long as a
+  large batch is being written, and look-ups are answered with 503 meanwhile.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from mainstay.adapters.feast_format import check_key, entity_key, key_prefix, micros_of, redis_field, value_of
+from mainstay.errors import Misconfigured, Refused, Unavailable
+from mainstay.logged import micros
+from mainstay.nouns import Value
+
+LOCKED: Final = 0.01
+"""Seconds to wait for a SQLite file that is being written: whoever waits holds up every other request."""
+PATIENCE: Final = 0.25
+"""Seconds to wait for Redis, to connect and for each answer."""
+_SAMPLED: Final = 100
+_KEPT: Final = 100
+_WATERMARK, _TIME = -1, -2
+
+
+class Wanted(NamedTuple):
+    """What is read of a view."""
+
+    view: str
+    features: tuple[str, ...]
+
+
+class Seen(NamedTuple):
+    """An entity's row of a view: values by feature, and the row's own time in microseconds since the epoch."""
+
+    values: Mapping[str, Value]
+    event_time: int
+
+
+class Read(NamedTuple):
+    """What was read: for each entity, in order, its rows by view (none for a view that has none); and the watermarks.
+
+    Those are microseconds since the epoch by view, and lack a view that has none.
+    """
+
+    rows: Sequence[Mapping[str, Seen]]
+    watermarks: Mapping[str, int]
+
+
+class Online(Protocol):
+    """An online store. Any thread may read; nothing is opened before the first read."""
+
+    quick: ClassVar[bool]
+    """Whether a read takes so little time that an event loop may wait for it."""
+
+    def read(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        """The rows of entities (of one at least) in one round trip.
+
+        A feature that was never written is lacking in its row's values. Unavailable where the store cannot be read, or
+        holds nothing of the project. Refused where what it holds is not what Feast writes, keys of another
+        serialisation version among them.
+        """
+        ...
+
+
+def online_from(url: str) -> Online:
+    """The store at an address, `sqlite:///PATH`, `redis://…` or `rediss://…`. Misconfigured for any other."""
+    if url.startswith("sqlite:///"):
+        return SQLiteOnline(Path(unquote(url.removeprefix("sqlite:///"))))
+    if url.startswith(("redis://", "rediss://")):
+        return RedisOnline(url)
+    scheme = url.partition(":")[0]
+    raise Misconfigured(
+        f"`{scheme}:` is no online store; write sqlite:///PATH or redis://HOST:PORT", "MAINSTAY_ONLINE_URL"
+    )
+
+
+class SQLiteOnline:
+    """Feast's SQLite store: a table for each view of a project, a row for each feature of an entity."""
+
+    quick: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mine = threading.local()
+
+    def read(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        prefix = key_prefix(join_key)
+        keys = [entity_key(prefix, each) for each in entities]
+        try:
+            opened = self._opened()
+            query = opened.query(project, prefix, tuple(wanted), len(keys))
+            rows = opened.connection.execute(query, [project, *(each.view for each in wanted), *keys]).fetchall()
+        except sqlite3.Error as error:
+            self._mine.opened = None
+            if "no such table" in str(error):
+                raise _empty(project, str(self._path)) from error
+            raise Unavailable(f"the online store cannot be read ({error})", str(self._path)) from error
+        return _or_empty(_of_rows(rows, wanted, keys), project, str(self._path))
+
+    def _opened(self) -> "_Opened":
+        """This thread's connection, to the file that is there now."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  (for every look-up, and pathlib is slower)
+        except OSError as error:
+            words = (error.strerror or str(error)).lower()
+            raise Unavailable(f"the online store cannot be opened ({words})", str(self._path)) from error
+        opened: _Opened | None = getattr(self._mine, "opened", None)
+        if opened is None or opened.file != (found.st_dev, found.st_ino):
+            opened = self._mine.opened = _Opened(self._path, (found.st_dev, found.st_ino))
+        return opened
+
+
+class _Opened:
+    """One thread's connection to one file, and the queries it has made."""
+
+    def __init__(self, path: Path, file: tuple[int, int]) -> None:
+        self.file = file
+        self._path = path
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        self.connection = sqlite3.connect(address, uri=True, timeout=LOCKED, isolation_level=None)
+        self._queries: dict[Any, str] = {}
+
+    def query(self, project: str, prefix: bytes, wanted: tuple[Wanted, ...], entities: int) -> str:
+        """The query for rows and watermarks; kept once the keys of every view were seen to be those that are read."""
+        made = self._queries.get((project, wanted, entities))
+        if made is None:
+            firsts = [
+                self.connection.execute(f"SELECT entity_key FROM {_table(project, each.view)} LIMIT 1").fetchone()  # noqa: S608
+                for each in wanted
+            ]
+            for first in firsts:
+                if first is not None:
+                    check_key(bytes(first[0]), prefix, str(self._path))
+            tables = self.connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'mainstay%'").fetchall()
+            ours = {name for (name,) in tables}
+            made = _query(project, wanted, entities, ours)
+            if "mainstay_watermarks" in ours and None not in firsts and len(self._queries) < _KEPT:
+                self._queries[project, wanted, entities] = made
+        return made
+
+
+def _table(project: str, view: str) -> str:
+    return '"' + f"{project}_{view}".replace('"', '""') + '"'
+
+
+def _query(project: str, wanted: Sequence[Wanted], entities: int, ours: Collection[str]) -> str:
+    """Rows of a number, a key or none, a name, and two values, which `_of_rows` reads.
+
+    `?1` is the project; then come the names of the views, then the keys of the entities.
+    """
+    start = 2 + len(wanted)
+    views = ",".join(f"?{at}" for at in range(2, start))
+    keys = ",".join(f"?{at}" for at in range(start, start + entities))
+    parts = [
+        f"SELECT {n}, entity_key, feature_name, value, event_ts FROM {_table(project, each.view)} "  # noqa: S608
+        f"WHERE entity_key IN ({keys})"
+        for n, each in enumerate(wanted)
+    ]
+    if "mainstay_times" in ours:
+        parts.append(
+            f"SELECT {_TIME}, entity_key, view, event_us, NULL FROM mainstay_times "  # noqa: S608
+            f"WHERE project = ?1 AND view IN ({views}) AND entity_key IN ({keys})"
+        )
+    if "mainstay_watermarks" in ours:
+        parts.append(
+            f"SELECT {_WATERMARK}, NULL, view, watermark, NULL FROM mainstay_watermarks "  # noqa: S608
+            f"WHERE project = ?1 AND view IN ({views})"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def _of_rows(rows: Sequence[Any], wanted: Sequence[Wanted], keys: Sequence[bytes]) -> Read:
+    names = [frozenset(each.features) for each in wanted]
+    seen: dict[tuple[str, bytes], tuple[dict[str, Value], int]] = {}
+    exact: dict[tuple[str, bytes], int] = {}
+    watermarks: dict[str, int] = {}
+    for n, key, name, value, at in rows:
+        if n >= 0:
+            place = (wanted[n].view, key)
+            time = at * 1_000_000 if at.__class__ is int else _instant(at)
+            found = seen.get(place)
+            if found is None or time < found[1]:  # a row is as old as the oldest of its values
+                found = seen[place] = ({} if found is None else found[0], time)
+            if name in names[n]:
+                found[0][name] = value_of(value)
+        elif n == _TIME:
+            exact[name, key] = value
+        else:
+            watermarks[name] = _instant(value)
+    for place, time in exact.items():
+        if place in seen and time // 1_000_000 == seen[place][1] // 1_000_000:
+            seen[place] = (seen[place][0], time)
+    views = [each.view for each in wanted]
+    return Read(
+        [{view: Seen(*seen[view, key]) for view in views if (view, key) in seen} for key in keys],
+        watermarks,
+    )
+
+
+class RedisOnline:
+    """Feast's Redis store: a hash for each entity of a project."""
+
+    quick: ClassVar[bool] = False
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._shown = f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        self._url = url
+        self._client: Any = None  # a redis.Redis, whose types are wrong about bytes
+        self._checked: set[tuple[str, str]] = set()
+        self._opening = threading.Lock()
+
+    def read(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
+        client = self._opened()
+        from redis.exceptions import RedisError
+
+        prefix = key_prefix(join_key)
+        fields = [
+            field
+            for each in wanted
+            for field in (f"_ts:{each.view}".encode(), *(redis_field(each.view, name) for name in each.features))
+        ]
+        try:
+            self._check(client, project, join_key)
+            asked = client.pipeline(transaction=False)
+            asked.hgetall(f"mainstay:watermarks:{project}")
+            for each in entities:
+                asked.hmget(entity_key(prefix, each) + project.encode(), fields)
+            told, *hashes = asked.execute()
+        except RedisError as error:
+            raise Unavailable(f"the online store cannot be read ({type(error).__name__})", self._shown) from error
+        watermarks = {name.decode(): _instant(text.decode()) for name, text in told.items()}
+        return _or_empty(Read([_of_hash(each, wanted) for each in hashes], watermarks), project, self._shown)
+
+    def _opened(self) -> Any:
+        with self._opening:
+            if self._client is None:
+                try:
+                    from redis import Redis
+                    from redis.backoff import NoBackoff
+                    from redis.retry import Retry
+                except ImportError as error:
+                    raise Unavailable("an online store in Redis needs the extra `redis`", self._shown) from error
+                # Tried once more: a connection that rested may have been closed by the other side.
+                self._client = Redis.from_url(
+                    self._url,
+                    socket_timeout=PATIENCE,
+                    socket_connect_timeout=PATIENCE,
+                    retry=Retry(NoBackoff(), 1),
+                )
+            return self._client
+
+    def _check(self, client: Any, project: str, join_key: str) -> None:
+        """Look, once, whether some keys of the project are those that are read."""
+        if (project, join_key) in self._checked:
+            return
+        _, keys = client.scan(0, match=f"*{project}", count=_SAMPLED)
+        for key in keys:
+            if not key.startswith(b"mainstay:"):
+                check_key(key, key_prefix(join_key), self._shown)
+                self._checked.add((project, join_key))
+
+
+def _of_hash(values: Sequence[bytes | None], wanted: Sequence[Wanted]) -> Mapping[str, Seen]:
+    found, at = {}, 0
+    for each in wanted:
+        time, end = values[at], at + 1 + len(each.features)
+        if time is not None:
+            named = zip(each.features, values[at + 1 : end], strict=True)
+            found[each.view] = Seen({name: value_of(one) for name, one in named if one is not None}, micros_of(time))
+        at = end
+    return found
+
+
+def _or_empty(read: Read, project: str, place: str) -> Read:
+    """What was read, unless there is nothing of the project that it could have been read from."""
+    if not read.watermarks and not any(read.rows):
+        raise _empty(project, place)
+    return read
+
+
+def _empty(project: str, place: str) -> Unavailable:
+    return Unavailable(f"the online store holds nothing of {project}; `mainstay features materialize` fills it", place)
+
+
+@lru_cache(maxsize=1024)
+def _instant(text: str) -> int:
+    """Microseconds since the epoch of a time as it is kept: RFC 3339, or as Feast writes it, UTC without saying so."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused("a time in the online store is damaged") from error
+    return micros(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
