@@ -8,11 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mainstay.adapters.online import Online, Wanted
 from mainstay.defined import FeatureView
 from mainstay.features.asof import NEVER, History, as_of
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
-from mainstay.features.online import Online
+from mainstay.features.online import Writer
 from mainstay.scoring.frame import grouped
+
+_READ = 500
+"""Entities read back at once."""
+_SECOND = 1_000_000  # microseconds: Feast's SQLite store keeps no less
 
 
 def due(rows: pa.Table, since: datetime | None, until: datetime) -> pa.Table:
@@ -56,7 +61,7 @@ def instants(column: pa.ChunkedArray) -> NDArray[np.datetime64]:
     return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
 
 
-def materialise(online: Online, project: str, view: str, rows: pa.Table, until: datetime) -> tuple[int, datetime]:
+def materialise(online: Writer, project: str, view: str, rows: pa.Table, until: datetime) -> tuple[int, datetime]:
     """Bring a view online as far as `until`; how many rows were written, and how far it is now.
 
     Only what is new since it was last brought so far; the watermark is recorded after the values. Nothing where it is
@@ -71,22 +76,20 @@ def materialise(online: Online, project: str, view: str, rows: pa.Table, until: 
 
 
 def differing(online: Online, project: str, view: FeatureView, rows: pa.Table, at: datetime) -> int:
-    """The entities whose values, read back, are not those that hold at a time, or that are there without a value."""
-    names = [each.name for each in view.features]
-    entities = pc.unique(rows[view.entity]).drop_null().sort().to_pylist()
-    wanted = holding(rows, entities, at)
-    there = online.read(project, view.name, view.entity, wanted[view.entity].to_pylist(), names)
-    same = there["found"].combine_chunks()
-    for name in names:
-        same = pc.and_(same, equal(wanted[name], there[name]))
-    return wanted.num_rows - int(pc.sum(same).as_py() or 0)
-
-
-def equal(wanted: pa.ChunkedArray, there: pa.ChunkedArray) -> pa.BooleanArray:
-    """Where two columns say exactly the same: the same number or text, or both nothing."""
-    cast = there.cast(wanted.type) if there.null_count == len(there) else there
-    both = pc.and_(pc.is_null(wanted), pc.is_null(cast))
-    return pc.fill_null(pc.or_kleene(both, pc.equal(wanted, cast)), False)
+    """The entities whose values, read back as serving reads them, are not exactly those that hold at a time."""
+    names = tuple(each.name for each in view.features)
+    wanted = holding(rows, pc.unique(rows[view.entity]).drop_null().sort().to_pylist(), at)
+    odd = 0
+    for start in range(0, wanted.num_rows, _READ):
+        part = wanted.slice(start, _READ)
+        read = online.read(project, view.entity, [Wanted(view.name, names)], part[view.entity].to_pylist())
+        times = part[EVENT_TIME].cast(pa.int64()).to_pylist()
+        told = zip(*(part[name].to_pylist() for name in names), strict=True)
+        for row, time, values in zip(read.rows, times, told, strict=True):
+            seen = row.get(view.name)
+            same = seen is not None and tuple(seen.values.get(name) for name in names) == values
+            odd += not (same and seen is not None and seen.event_time // _SECOND == time // _SECOND)
+    return odd
 
 
 def joined_rows(parts: Iterable[pa.Table]) -> pa.Table:

@@ -12,7 +12,7 @@ entity's hash a field `_known:VIEW`.
 
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from mainstay.adapters.feast_format import entity_key, key_prefix, redis_field
 from mainstay.errors import Misconfigured, Unavailable
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.nouns import rfc3339
@@ -29,7 +30,7 @@ BATCH: Final = 1_000
 """Rows written at once: others get their turn in between."""
 PATIENCE: Final = 10.0
 """Seconds to wait for another writer, or for a server that does not answer."""
-_STRING: Final = 2  # Feast's number for a string, as key and as value
+_STRING: Final = 2  # Feast's number for a string
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS mainstay_watermarks"
     " (project TEXT, view TEXT, watermark TEXT, PRIMARY KEY (project, view))",
@@ -78,7 +79,7 @@ if not before or before < ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV
 """
 
 
-class Online(Protocol):
+class Writer(Protocol):
     """An online store, by project (one per dataset version) and view. Every method raises Unavailable, and no other.
 
     Rows are those of the offline store: the entity, `EVENT_TIME`, `KNOWN_AT`, then the features.
@@ -88,12 +89,6 @@ class Online(Protocol):
         """Put rows there, unless what is there is newer; how many were. Doing it twice is the same as once.
 
         All features of a row come at once or not at all. At most one row of an entity.
-        """
-
-    def read(self, project: str, view: str, entity: str, entities: Sequence[str], names: Sequence[str]) -> pa.Table:
-        """A row for each of the entities, in their order, read back: the features named, null where there is none.
-
-        `found` says whether the entity is there at all. Numbers are float64, and categories strings.
         """
 
     def watermarks(self, project: str) -> Mapping[str, datetime]:
@@ -109,14 +104,6 @@ class Online(Protocol):
         """Remove a project with its watermarks. Doing it twice is the same as once."""
 
 
-def key_bytes(entity: str, value: str) -> bytes:
-    """An entity key as Feast serialises it (version 3): the name of its column, and the entity."""
-    name, text = entity.encode(), value.encode()
-    return b"".join(
-        (struct.pack("<3I", 1, _STRING, len(name)), name, struct.pack("<2I", _STRING, len(text)), text)
-    )  # fmt: skip
-
-
 def value_bytes(value: float | str | None) -> bytes:
     """A value as Feast stores it: its `Value` message, which is empty where there is none."""
     if value is None:
@@ -125,18 +112,6 @@ def value_bytes(value: float | str | None) -> bytes:
         text = value.encode()
         return b"\x12" + _varint(len(text)) + text
     return b"\x29" + struct.pack("<d", value)
-
-
-def value_of(data: bytes) -> float | str | None:
-    """What `value_bytes` wrote. ValueError for any other message."""
-    if not data:
-        return None
-    if data[0] == 0x29 and len(data) == 9:
-        return float(struct.unpack_from("<d", data, 1)[0])
-    if data[0] == 0x12:
-        start = next(n for n in range(1, len(data)) if data[n] < 0x80) + 1
-        return data[start:].decode()
-    raise ValueError(f"neither a double nor a string: {data[:16]!r}")
 
 
 def timestamp_bytes(micros: int) -> bytes:
@@ -155,7 +130,7 @@ def _varint(number: int) -> bytes:
     return bytes([*made, number])
 
 
-class SqliteOnline:
+class SqliteWriter:
     """Feast's SQLite online store: one table for each project and view, in one file. Processes may share it."""
 
     def __init__(self, path: Path) -> None:
@@ -189,18 +164,6 @@ class SqliteOnline:
                         )
                         written += 1
         return written
-
-    def read(self, project: str, view: str, entity: str, entities: Sequence[str], names: Sequence[str]) -> pa.Table:
-        found: dict[str, dict[str, bytes]] = {}
-        with self._open() as connection:
-            self._make(connection, project, view)
-            for start in range(0, len(entities), BATCH):
-                keys = {key_bytes(entity, each): each for each in entities[start : start + BATCH]}
-                marks = ", ".join("?" * len(keys))
-                query = f"SELECT entity_key, feature_name, value FROM {_quoted(f'{project}_{view}')} WHERE entity_key IN ({marks})"  # noqa: S608, E501
-                for key, name, value in connection.execute(query, list(keys)):
-                    found.setdefault(keys[key], {})[name] = value
-        return _read_back(entities, names, found)
 
     def watermarks(self, project: str) -> Mapping[str, datetime]:
         with self._open() as connection:
@@ -252,14 +215,14 @@ class SqliteOnline:
         connection.execute(f"CREATE INDEX IF NOT EXISTS {_quoted(name + '_ek')} ON {_quoted(name)} (entity_key)")
 
 
-class RedisOnline:
+class RedisWriter:
     """Feast's Redis online store: a hash for each entity and project. Hosts may share it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def write(self, project: str, view: str, rows: pa.Table) -> int:
-        fields = [_field(view, name) for name in rows.column_names[3:]]
+        fields = [redis_field(view, name) for name in rows.column_names[3:]]
         written = 0
         with self._open() as client:
             script = client.register_script(_SET_IF_NEWER)
@@ -273,20 +236,6 @@ class RedisOnline:
                     script(keys=[key + project.encode()], args=[f"_ts:{view}", *times, *apart, *said], client=pipe)
                 written += sum(pipe.execute())
         return written
-
-    def read(self, project: str, view: str, entity: str, entities: Sequence[str], names: Sequence[str]) -> pa.Table:
-        fields = [f"_ts:{view}".encode(), *(_field(view, name) for name in names)]
-        found: dict[str, dict[str, bytes]] = {}
-        with self._open() as client:
-            for start in range(0, len(entities), BATCH):
-                asked = entities[start : start + BATCH]
-                pipe = client.pipeline(transaction=False)
-                for each in asked:
-                    pipe.hmget(key_bytes(entity, each) + project.encode(), fields)
-                for each, (at, *values) in zip(asked, pipe.execute(), strict=True):
-                    if at is not None:
-                        found[each] = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-        return _read_back(entities, names, found)
 
     def watermarks(self, project: str) -> Mapping[str, datetime]:
         with self._open() as client:
@@ -303,8 +252,7 @@ class RedisOnline:
         return sorted(name for name in found if name.startswith(prefix))
 
     def drop(self, project: str, entity: str) -> None:
-        name, ending = entity.encode(), project.encode()
-        start = struct.pack("<3I", 1, _STRING, len(name)) + name + struct.pack("<I", _STRING)
+        start, ending = key_prefix(entity) + struct.pack("<I", _STRING), project.encode()
         with self._open() as client:
             # Whole: the name of another project, or an entity, may end as this project does.
             gone = [
@@ -337,13 +285,6 @@ def _marks(project: str) -> str:
     return f"mainstay:watermarks:{project}"
 
 
-def _field(view: str, name: str) -> bytes:
-    """The name of a feature in an entity's hash: murmur3 of it, as Feast has it."""
-    import mmh3
-
-    return struct.pack("<I", mmh3.hash(f"{view}:{name}", signed=False))
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -362,24 +303,15 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _batches(rows: pa.Table) -> Iterator[list[tuple[bytes, int, int, tuple[Any, ...]]]]:
     """Key, event time and arrival (microseconds), and values, of so many rows at a time."""
     entity = rows.column_names[0]
+    prefix = key_prefix(entity)
     for start in range(0, rows.num_rows, BATCH):
         part = rows.slice(start, BATCH)
         events, known = (
             part[name].cast(pa.timestamp("us")).cast(pa.int64()).to_pylist() for name in (EVENT_TIME, KNOWN_AT)
         )
-        keys = [key_bytes(entity, each) for each in part[entity].to_pylist()]
+        keys = [entity_key(prefix, each) for each in part[entity].to_pylist()]
         columns = [column.to_pylist() for column in part.columns[3:]]
         yield list(zip(keys, events, known, zip(*columns, strict=True), strict=True))
-
-
-def _read_back(entities: Sequence[str], names: Sequence[str], found: Mapping[str, Mapping[str, bytes]]) -> pa.Table:
-    made: dict[str, pa.Array] = {"found": pa.array([each in found for each in entities], pa.bool_())}
-    nothing: Mapping[str, bytes] = {}
-    for name in names:
-        values = [value_of(found.get(each, nothing).get(name, b"")) for each in entities]
-        texts = any(isinstance(each, str) for each in values)
-        made[name] = pa.array(values, pa.string() if texts else pa.float64())
-    return pa.table(made)
 
 
 def _shown(url: str) -> str:
@@ -388,14 +320,14 @@ def _shown(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-def online_from(url: str) -> Online:
+def writer_from(url: str) -> Writer:
     """The online store at an address: `sqlite:///FILE` or `redis://HOST:PORT/DATABASE`. Misconfigured for any other."""
     parts = urlsplit(url)
     match parts.scheme:
         case "sqlite" if parts.path.startswith("/") and not parts.netloc:
-            return SqliteOnline(Path(unquote(parts.path[1:])))
+            return SqliteWriter(Path(unquote(parts.path[1:])))
         case "redis" | "rediss" if parts.hostname:
-            return RedisOnline(url)
+            return RedisWriter(url)
         case _:
             said = "features are kept online at sqlite:///FILE or redis://HOST:PORT/DATABASE"
             raise Misconfigured(f"{url or 'nothing'} is no online store: {said}")

@@ -21,7 +21,7 @@ from mainstay.digests import digest
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features import feast
 from mainstay.features.materialize import joined_rows, materialise
-from mainstay.features.online import Online, online_from
+from mainstay.features.online import Writer, writer_from
 from mainstay.journeys.features import described
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import standing_datasets
@@ -48,9 +48,9 @@ class Filled:
     watermark: datetime
 
 
-def online_of(settings: Settings) -> Online:
-    """The online store of these settings."""
-    return online_from(settings.online)
+def writer_of(settings: Settings) -> Writer:
+    """What fills the online store of these settings."""
+    return writer_from(settings.online)
 
 
 def feast_online(settings: Settings) -> Mapping[str, Any] | None:
@@ -97,7 +97,7 @@ def materialize(
     if service is None:
         raise Refused("features are looked up by entity, and its rows are kept without one", fact.body.id)
     project = feast.project_of(use_case.name, fact.body.id)
-    online, made = online_of(platform.settings), []
+    online, made = writer_of(platform.settings), []
     with one_at_a_time(platform.settings, project):
         histories = offline(platform, use_case, fact, service)
         for view in service.views:
@@ -132,7 +132,7 @@ def sweep(platform: Platform, use_case: UseCase) -> list[str]:
     recent = list(dict.fromkeys(reversed(heads)))
     kept = {feast.project_of(use_case.name, each) for each in recent[:KEPT]}
     were = {feast.project_of(use_case.name, each) for each in recent[KEPT:]} - kept
-    online = online_of(platform.settings)
+    online = writer_of(platform.settings)
     gone = [each for each in online.projects(feast.project_of(use_case.name) + "__") if each in were]
     for project in gone:
         online.drop(project, use_case.entity)
@@ -282,7 +282,7 @@ def status(platform: Platform, use_case: UseCase) -> list[Standing]:
     fact = head(platform, use_case)
     service = looked_up(use_case, fact.body)
     project = feast.project_of(use_case.name, fact.body.id)
-    marks = online_of(platform.settings).watermarks(project)
+    marks = writer_of(platform.settings).watermarks(project)
     said = noted(platform.settings, use_case.name)
 
     def written(view: FeatureView) -> int | None:

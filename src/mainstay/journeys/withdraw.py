@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mainstay.adapters.online import online_from
 from mainstay.defined import FeatureView
 from mainstay.digests import short
 from mainstay.errors import NotFound, Refused
@@ -18,10 +19,10 @@ from mainstay.journeys.materialize import (
     note,
     offline,
     one_at_a_time,
-    online_of,
     pushed,
     pushed_at,
     sweep,
+    writer_of,
 )
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import dataset_named, settle
@@ -147,13 +148,13 @@ def _filled(
     service = looked_up(use_case, fact.body)
     assert service is not None and use_case.entity is not None  # noqa: S101, PT018  (it was refused before)
     project = feast.project_of(use_case.name, fact.body.id)
-    online = online_of(platform.settings)
+    online, writer = online_from(platform.settings.online), writer_of(platform.settings)
     with one_at_a_time(platform.settings, project):
         try:
             histories = offline(platform, use_case, fact, service, spans)
         except NotFound as error:
             raise NotFound(f"its rows are gone ({error})", short(fact.body.id)) from error
-        marks = online.watermarks(project)
+        marks = writer.watermarks(project)
 
         def whole(view: FeatureView) -> bool:
             """Whether it is there as it should be: filled, without what is withdrawn now, and equal."""
@@ -166,11 +167,11 @@ def _filled(
 
         at_once = all(whole(view) for view in service.views)
         if not at_once:
-            online.drop(project, use_case.entity)
+            writer.drop(project, use_case.entity)
         made, verified = [], 0
         for view in service.views:
             rows = histories[view.name]
-            written, watermark = materialise(online, project, view.name, rows, now)
+            written, watermark = materialise(writer, project, view.name, rows, now)
             odd = differing(online, project, view, rows, watermark)
             entities = len(rows[view.entity].unique())
             tell(f"{view.name}: {written:,} entities written, {entities - odd:,} of {entities:,} read back as they are")
