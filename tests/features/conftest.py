@@ -26,9 +26,8 @@ def redis_server() -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="mainstay-redis-") as home:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        server = subprocess.Popen([*command, "--dir", home], **quiet)
+        server = subprocess.Popen([*command, "--dir", home], stdout=subprocess.DEVNULL)
         try:
             for _ in range(200):
                 with socket.socket() as tried:

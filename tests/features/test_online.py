@@ -54,8 +54,7 @@ def rows(*told: tuple[str, float, float, float | None, str | None]) -> pa.Table:
 def there(reader: Online, *entities: str, project: str = "lines") -> list[tuple[Any, ...]]:
     try:
         found = reader.read(project, "id", [Wanted("usage", ("calls", "plan"))], entities).rows
-    except Unavailable as error:  # nothing at all of the project
-        assert f"holds nothing of {project}" in str(error)
+    except Unavailable:  # nothing at all of the project
         found = [{}] * len(entities)
     seen = [each["usage"].values if "usage" in each else None for each in found]
     return [(False, None, None) if each is None else (True, each["calls"], each["plan"]) for each in seen]

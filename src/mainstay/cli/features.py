@@ -1,5 +1,7 @@
 """`mainstay features`: apply, list, show, docs, diff, import; materialize, status, push, follow."""
 
+import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ from rich.table import Column, Table
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
 from mainstay.defined import FeatureService
-from mainstay.errors import NotFound, Refused
+from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features.docs import document
 from mainstay.features.handwritten import read_definitions
 from mainstay.features.views import differences
@@ -180,6 +182,52 @@ def status(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
     return 0
 
 
+@app.command()
+def push(
+    events: Annotated[str, typer.Argument(metavar="FILE|-", help="Events, one JSON object a line; - is stdin.")],
+    use_case_file: UseCaseFile = None,
+    now: Annotated[bool, typer.Option("--now", help="Bring them online at once, not by `features follow`.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Put events of customers on disk, all of them or none: {"view", "entity", "event_time", "values"}."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    count = pushing.push(platform, use_case, _lines(events), events, platform.settings.clock())
+    applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun))) if now else 0
+    if as_json:
+        show_json({"pushed": count, "applied": applied})
+    else:
+        show.line(f"{_plural(count, 'event')} on disk" + (f", {applied:,} brought online" if now else ""))
+    return 0
+
+
+@app.command()
+def follow(
+    use_case_file: UseCaseFile = None,
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.05, max=3600, help="How often.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Take up what waits, and end.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Bring pushed events into the offline and online stores as they come, until it is stopped."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    while True:
+        try:
+            applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun)))
+        except Unavailable as error:  # the world may come back: what waits is on disk
+            if once:
+                raise
+            say(f"{error}; what was pushed waits on disk")
+            applied = 0
+        if once and as_json:
+            show_json({"applied": applied})
+        elif applied:
+            show.line(f"{_plural(applied, 'event')} brought online")
+        if once:
+            return 0
+        time.sleep(every)
+
+
 @app.command("import")
 def import_(
     definitions: Annotated[Path, typer.Argument(metavar="FILE", help="Feast definitions, in Python; they are run.")],
@@ -211,6 +259,19 @@ def _recorded_or_described(name: str | None, use_case: UseCase) -> FeatureServic
         if name is not None and name != use_case.feature_service:
             raise
         return journey.described(use_case)
+
+
+def _lines(place: str) -> list[str]:
+    """The lines of a file, or of stdin. NotFound and Refused, by name, where they cannot be had."""
+    try:
+        data = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
+        return data.decode().splitlines()
+    except FileNotFoundError as error:
+        raise NotFound("no such file; give one of events, or - for stdin", place) from error
+    except UnicodeDecodeError as error:
+        raise Refused("it is no text in UTF-8", place) from error
+    except OSError as error:
+        raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})", place) from error
 
 
 def _filled(made: materializing.Filled) -> dict[str, object]:

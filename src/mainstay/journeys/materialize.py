@@ -20,6 +20,7 @@ from mainstay.defined import FeatureService, FeatureView
 from mainstay.digests import digest
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features import feast
+from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.features.materialize import joined_rows, materialise
 from mainstay.features.online import Writer, writer_from
 from mainstay.journeys.features import described
@@ -29,7 +30,7 @@ from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
 from mainstay.nouns import DatasetVersion, Window, rfc3339
 from mainstay.settings import Settings
-from mainstay.usecase import UseCase
+from mainstay.usecase import UseCase, View
 from mainstay.wiring import Platform
 
 KEPT: Final = 2
@@ -194,6 +195,16 @@ def pushed(platform: Platform, use_case: str, view: str, spans: Sequence[Window]
     return sorted(name for name in names if not withdrawn(name))
 
 
+def pushed_rows(platform: Platform, use_case: UseCase, view: View) -> pa.Table | None:
+    """What was pushed into a view and not withdrawn, with the columns of its source; None where nothing was."""
+    parts = []
+    for name in pushed(platform, use_case.name, view.name):
+        part = read_part(platform, name)
+        times = {EVENT_TIME: view.event_time, KNOWN_AT: view.known_at or KNOWN_AT}
+        parts.append(part.rename_columns([times.get(each, each) for each in part.column_names]))
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
 def pushed_name(use_case: str, view: str, at: datetime, segment: str) -> str:
     """Where the events of a segment are kept: by when they were taken up, and what they were."""
     return f"pushed/{use_case}/{view}/{micros(at):020d}-{segment}.parquet"
@@ -210,12 +221,17 @@ def micros(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-def _part(platform: Platform, name: str, schema: pa.Schema) -> pa.Table:
-    """Events as they were kept; a feature that the view has been given since is null in them."""
+def read_part(platform: Platform, name: str) -> pa.Table:
+    """Events as they were kept. Refused where they are damaged."""
     try:
-        part = pq.read_table(io.BytesIO(platform.blobs.get(name)))
+        return pq.read_table(io.BytesIO(platform.blobs.get(name)))
     except (pa.ArrowException, OSError) as error:
         raise Refused("the events that were kept are damaged", name) from error
+
+
+def _part(platform: Platform, name: str, schema: pa.Schema) -> pa.Table:
+    """Events as offline rows; a feature that the view has been given since is null in them."""
+    part = read_part(platform, name)
     empty = pa.nulls(part.num_rows)
     return pa.table({f.name: (part[f.name] if f.name in part.column_names else empty).cast(f.type) for f in schema})
 

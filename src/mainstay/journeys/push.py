@@ -52,7 +52,9 @@ def push(platform: Platform, use_case: UseCase, lines: Iterable[str], place: str
         raise Refused("features are looked up by entity, and the use case names none", use_case.name)
     views = {view.name: view for view in described(use_case).views}
     events = [
-        _event(line, views, f"{place}:{number}", now) for number, line in enumerate(lines, start=1) if line.strip()
+        _event(line, views, use_case.name, f"{place}:{number}", now)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
     ]
     if not events:
         return 0
@@ -67,7 +69,7 @@ def push(platform: Platform, use_case: UseCase, lines: Iterable[str], place: str
     return len(events)
 
 
-def _event(line: str, views: Mapping[str, FeatureView], place: str, now: datetime) -> Event:
+def _event(line: str, views: Mapping[str, FeatureView], use_case: str, place: str, now: datetime) -> Event:
     try:
         told = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -83,6 +85,9 @@ def _event(line: str, views: Mapping[str, FeatureView], place: str, now: datetim
     view = views.get(told["view"]) if isinstance(told["view"], str) else None
     if view is None:
         raise Refused(f"there is no view {told['view']!r}{did_you_mean(str(told['view']), views)}", f"{place}: view")
+    if view.known_at is None and view.name != use_case:
+        said = f"{view.name} has no `known_at`: training could not tell when an event arrived; give the view one"
+        raise Refused(said, f"{place}: view")
     return Event(
         view.name,
         _entity(told["entity"], place),

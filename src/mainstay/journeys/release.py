@@ -16,7 +16,7 @@ from mainstay.errors import MainstayError, NotFound, Refused
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
-from mainstay.journeys.materialize import before_it_is_live, sweep
+from mainstay.journeys.materialize import before_it_is_live, pushed_rows, sweep
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle, standing_datasets
@@ -95,7 +95,9 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     parent = next((fact.body for fact in reversed(standing_datasets(platform.ledger, use_case.name))), None)
     bad = checked.quarantine.num_rows
     histories = {
-        view.name: freeze_history(views[view.name].table, view, use_case, platform.blobs, key)
+        view.name: freeze_history(
+            views[view.name].table, view, use_case, platform.blobs, key, pushed_rows(platform, use_case, view)
+        )
         for view in use_case.features.views
     }
     made = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut, histories)
