@@ -132,16 +132,19 @@ def diff(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson =
 @app.command()
 def materialize(
     use_case_file: UseCaseFile = None,
+    why: Why = "",
     until: Annotated[
         str, typer.Option("--until", metavar="TIME", help="As of when, as in 2026-01-01T00:00:00Z; else now.")
     ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Bring online what the offline store has learnt since the last time, for the dataset version that is live."""
-    use_case, _ = open_use_case(use_case_file)
+    use_case, asked = open_use_case(use_case_file)
     platform = open_platform()
     at = _instant(until, platform.settings.clock())
     fact = materializing.head(platform, use_case)
+    asked = because(asked, why, f"features of {use_case.name} brought online")
+    journey.record(platform, use_case, journey.described(use_case), asked)
     made = materializing.materialize(platform, use_case, fact, at, lambda noun: None if as_json else say(str(noun)))
     for project in dict.fromkeys(each.project for each in made):
         materializing.register(platform, use_case, project)
@@ -265,7 +268,7 @@ def _lines(place: str) -> list[str]:
     """The lines of a file, or of stdin. NotFound and Refused, by name, where they cannot be had."""
     try:
         data = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
-        return data.decode().splitlines()
+        return data.decode().split("\n")  # and nowhere else: a text may hold other ends of lines
     except FileNotFoundError as error:
         raise NotFound("no such file; give one of events, or - for stdin", place) from error
     except UnicodeDecodeError as error:

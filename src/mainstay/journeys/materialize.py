@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from mainstay.features import feast
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.features.materialize import joined_rows, materialise
 from mainstay.features.online import Writer, writer_from
-from mainstay.journeys.features import described
+from mainstay.journeys.asked import Asked
+from mainstay.journeys.features import described, record
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import standing_datasets
 from mainstay.ledger.facts import Fact
@@ -110,18 +112,20 @@ def materialize(
     return made
 
 
-def before_it_is_live(platform: Platform, use_case: UseCase, dataset: str, tell: Tell) -> None:
+def before_it_is_live(platform: Platform, use_case: UseCase, dataset: str, asked: Asked, tell: Tell) -> None:
     """Bring the next head online before anybody looks there; nothing where no entity is looked up.
 
-    Refused and NotFound are told, and keep nothing away: what is asked with its features is answered all the same.
+    The service is recorded, as serving reads what is recorded alone. Refused, NotFound and an online store that is away
+    are told, and keep no version away: what is asked with its features is answered all the same.
     """
     fact = platform.ledger.latest(use_case.name, DATASETS, dataset)
     if fact is None or looked_up(use_case, fact.body) is None:
         return
     try:
+        record(platform, use_case, described(use_case), asked)
         materialize(platform, use_case, fact, platform.settings.clock(), lambda noun: None)
-    except (Refused, NotFound) as error:
-        tell(f"features cannot be looked up: {error}")
+    except (Refused, NotFound, Unavailable) as error:
+        tell(f"features cannot be looked up until `mainstay features materialize` went well: {error}")
 
 
 def sweep(platform: Platform, use_case: UseCase) -> list[str]:
@@ -137,6 +141,7 @@ def sweep(platform: Platform, use_case: UseCase) -> list[str]:
     gone = [each for each in online.projects(feast.project_of(use_case.name) + "__") if each in were]
     for project in gone:
         online.drop(project, use_case.entity)
+        shutil.rmtree(platform.settings.feast / "offline" / project, ignore_errors=True)  # made again where needed
     return gone
 
 
@@ -146,6 +151,8 @@ def offline(
     fact: Fact[DatasetVersion],
     service: FeatureService,
     spans: Sequence[Window] | None = None,
+    *,
+    keep: bool = True,
 ) -> Mapping[str, pa.Table]:
     """The rows of each view as Feast's offline store has them: those of a dataset version, and what was pushed.
 
@@ -167,7 +174,8 @@ def offline(
             rows = feast.offline_rows(view, frozen[view.name], fact.at)
             rows = rows.filter(rows[view.entity].is_valid())
             there = joined_rows([rows, *(_part(platform, name, rows.schema) for name in parts)]) if parts else rows
-            feast.write_rows(path, there, meaning)
+            if keep:
+                feast.write_rows(path, there, meaning)
         made[view.name] = there
     return made
 

@@ -12,7 +12,7 @@ from mainstay.data.histories import freeze_history, needs_pseudonyms, set_aside
 from mainstay.data.source import read
 from mainstay.data.validate import validate
 from mainstay.digests import digest, short
-from mainstay.errors import MainstayError, NotFound, Refused
+from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
@@ -195,10 +195,10 @@ def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, te
         return standing
     version = standing or _admitted(platform, use_case, candidate, asked, tell)
     shelve(version, platform.blobs)
-    before_it_is_live(platform, use_case, version.dataset, tell)
+    before_it_is_live(platform, use_case, version.dataset, asked, tell)
     now = platform.settings.clock()
     go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
-    sweep(platform, use_case)
+    _sweep(platform, use_case, tell)
     _mirror(platform, use_case, version, tell)
     return version
 
@@ -245,6 +245,14 @@ def _against(
     champion_says, candidate_says = (Scorer(bundle).score(columns).probability for bundle in (before, after))
     measured = against(champion_says, candidate_says, before.decide.threshold, after.decide.threshold)
     return Against(live.version, **measured)
+
+
+def _sweep(platform: Platform, use_case: UseCase, tell: Tell) -> None:
+    """Drop what no head looks into any more; an online store that is away has it dropped the next time."""
+    try:
+        sweep(platform, use_case)
+    except Unavailable as error:
+        tell(f"what older heads left online stays until the next release: {error}")
 
 
 def _mirror(platform: Platform, use_case: UseCase, live: ModelVersion, tell: Tell) -> None:
