@@ -16,7 +16,7 @@ from mainstay.digests import canonical_json, pseudonym
 from mainstay.errors import Refused
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.journeys.features import described
-from mainstay.journeys.materialize import head, materialize, pushed_name
+from mainstay.journeys.materialize import head, materialize, one_at_a_time, pushed_name
 from mainstay.journeys.progress import Tell
 from mainstay.nouns import rfc3339
 from mainstay.suggest import did_you_mean
@@ -171,6 +171,11 @@ def take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) ->
     They count from `now` on: by when they could first be looked up, which is what training and the monitor of skew go
     by. A segment is done once its events are in both stores. Damaged events are told, and kept for people to look at.
     """
+    with one_at_a_time(platform.settings, topic(use_case.name)):  # two would keep an event twice
+        return _take_up(platform, use_case, now, tell)
+
+
+def _take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) -> int:
     stream, about = platform.stream(), topic(use_case.name)
     names = stream.sealed(about)
     if not names:
