@@ -263,6 +263,18 @@ class Dismissal:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What was ingested in these spans is kept and not used: pushed events, and the `datasets` frozen then.
+
+    It is so since the data was rolled back to `head`.
+    """
+
+    head: str
+    spans: tuple[Window, ...]
+    datasets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure:
     """The rows about one entity were removed from the observations, `rows` in all; which entity is nowhere kept.
 

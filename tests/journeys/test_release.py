@@ -15,7 +15,7 @@ from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.train import train
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS, VERSIONS
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, FEATURE_SERVICES, LOOKS, RUNS, SPLITS, VERDICTS, VERSIONS
 from mainstay.nouns import Split
 from mainstay.registry.loading import load
 from mainstay.registry.shelf import champion, versions
@@ -70,7 +70,7 @@ def test_every_step_is_a_fact_that_says_who_and_why(first_release: First) -> Non
     home, far = first_release
     facts = home.ledger.since("shop")
     assert [fact.kind for fact in facts] == [
-        each.name for each in (DATASETS, RUNS, CANDIDATES, LOOKS, VERDICTS, VERSIONS, SPLITS)
+        each.name for each in (DATASETS, RUNS, CANDIDATES, LOOKS, VERDICTS, VERSIONS, FEATURE_SERVICES, SPLITS)
     ]
     assert {(fact.actor, fact.reason) for fact in facts} == {("user:ada", "It was asked for.")}
     assert far.dataset is not None

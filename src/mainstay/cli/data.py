@@ -1,4 +1,4 @@
-"""`mainstay data`: validate, freeze, list, show."""
+"""`mainstay data`: validate, freeze, list, show, rollback, fetch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,8 @@ from mainstay.cli.door import (
 )
 from mainstay.data.fetch import fetch, named
 from mainstay.data.shown import shown
-from mainstay.journeys import progress
+from mainstay.errors import Refused
+from mainstay.journeys import progress, withdraw
 from mainstay.journeys import release as journey
 from mainstay.journeys.checked import check_rows, last_rows
 from mainstay.journeys.recorded import dataset_named
@@ -98,6 +99,35 @@ def show_(
     else:
         about = [("frozen", f"{rfc3339(fact.at)} by {fact.actor}: {fact.reason}")]
         show.pairs_table(fact.body.id, [*about, *encode(fact.body).items()])
+    return 0
+
+
+@app.command()
+def rollback(
+    dataset: Annotated[str, typer.Argument(metavar="VERSION", help="A dataset's id, the start of one, or a tag.")],
+    use_case_file: UseCaseFile = None,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> int:
+    """Look up the values of an earlier dataset version again, and withdraw what was ingested after it."""
+    use_case, asked = open_use_case(use_case_file)
+    if not why.strip():
+        raise Refused("say why: it is kept with what is changed", "--why")
+    asked = because(asked, why, "")
+    made = withdraw.rollback(
+        open_platform(), use_case, dataset, asked, lambda noun: None if as_json else say(str(noun))
+    )
+    if as_json:
+        show_json(encode(made))
+    elif not made.changed:
+        show.line(f"{made.dataset[:15]} is looked up already: nothing changes")
+    else:
+        kept = ", its namespace was still there" if made.at_once else ""
+        show.line(
+            f"{made.dataset[:15]} is looked up from split {made.split} on; {made.verified:,} entities read back{kept}"
+        )
+        for each in made.withdrawn:
+            show.line(f"    withdrawn: {each[:15]}")
     return 0
 
 

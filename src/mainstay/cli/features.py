@@ -1,5 +1,8 @@
-"""`mainstay features`: apply, list, show, docs, diff, import."""
+"""`mainstay features`: apply, list, show, docs, diff, import; materialize, status, push, follow."""
 
+import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +13,13 @@ from rich.table import Column, Table
 from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
 from mainstay.defined import FeatureService
-from mainstay.errors import NotFound, Refused
+from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features.docs import document
 from mainstay.features.handwritten import read_definitions
 from mainstay.features.views import differences
 from mainstay.journeys import features as journey
+from mainstay.journeys import materialize as materializing
+from mainstay.journeys import push as pushing
 from mainstay.ledger.kinds import FEATURE_SERVICES
 from mainstay.nouns import rfc3339
 from mainstay.records import encode
@@ -124,6 +129,108 @@ def diff(name: Name = None, use_case_file: UseCaseFile = None, as_json: AsJson =
     return 1 if meant else 0
 
 
+@app.command()
+def materialize(
+    use_case_file: UseCaseFile = None,
+    why: Why = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="As of when, as in 2026-01-01T00:00:00Z; else now.")
+    ] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Bring online what the offline store has learnt since the last time, for the dataset version that is live."""
+    use_case, asked = open_use_case(use_case_file)
+    platform = open_platform()
+    at = _instant(until, platform.settings.clock())
+    fact = materializing.head(platform, use_case)
+    asked = because(asked, why, f"features of {use_case.name} brought online")
+    journey.record(platform, use_case, journey.described(use_case), asked)
+    made = materializing.materialize(platform, use_case, fact, at, lambda noun: None if as_json else say(str(noun)))
+    for project in dict.fromkeys(each.project for each in made):
+        materializing.register(platform, use_case, project)
+    if as_json:
+        show_json({"dataset": fact.body.id, "views": [_filled(each) for each in made]})
+    else:
+        show.line(
+            f"{fact.body.id[:15]} is online: {_plural(len(made), 'view')}, {sum(e.written for e in made):,} written"
+        )
+    return 0
+
+
+@app.command()
+def status(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
+    """How far each view is online, how old that is, and what was pushed and waits to be taken up."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    views = materializing.status(platform, use_case)
+    now = platform.settings.clock()
+    waits = platform.stream().waiting(pushing.topic(use_case.name))
+    if as_json:
+        told = [{
+            "view": each.view, "project": each.project, "written": each.written,
+            "watermark": rfc3339(each.watermark) if each.watermark else None,
+            "age_seconds": (now - each.watermark).total_seconds() if each.watermark else None,
+        } for each in views]  # fmt: skip
+        since = rfc3339(waits.since) if waits.since else None
+        show_json({"views": told, "waiting": {"bytes": waits.bytes, "since": since}})
+        return 0
+    table = Table("view", "namespace", "online as of", "age", "written last")
+    for each in views:
+        age = str(now - each.watermark).split(".")[0] if each.watermark else ""
+        as_of = rfc3339(each.watermark) if each.watermark else "never"
+        table.add_row(each.view, each.project, as_of, age, "" if each.written is None else f"{each.written:,}")
+    show.console().print(table)
+    if waits.bytes:
+        show.line(f"{waits.bytes:,} bytes of pushed events wait, since {waits.since:%Y-%m-%d %H:%M:%S}")
+    return 0
+
+
+@app.command()
+def push(
+    events: Annotated[str, typer.Argument(metavar="FILE|-", help="Events, one JSON object a line; - is stdin.")],
+    use_case_file: UseCaseFile = None,
+    now: Annotated[bool, typer.Option("--now", help="Bring them online at once, not by `features follow`.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Put events of customers on disk, all of them or none: {"view", "entity", "event_time", "values"}."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    count = pushing.push(platform, use_case, _lines(events), events, platform.settings.clock())
+    applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun))) if now else 0
+    if as_json:
+        show_json({"pushed": count, "applied": applied})
+    else:
+        show.line(f"{_plural(count, 'event')} on disk" + (f", {applied:,} brought online" if now else ""))
+    return 0
+
+
+@app.command()
+def follow(
+    use_case_file: UseCaseFile = None,
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.05, max=3600, help="How often.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Take up what waits, and end.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Bring pushed events into the offline and online stores as they come, until it is stopped."""
+    use_case, _ = open_use_case(use_case_file)
+    platform = open_platform()
+    while True:
+        try:
+            applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun)))
+        except Unavailable as error:  # the world may come back: what waits is on disk
+            if once:
+                raise
+            say(f"{error}; what was pushed waits on disk")
+            applied = 0
+        if once and as_json:
+            show_json({"applied": applied})
+        elif applied:
+            show.line(f"{_plural(applied, 'event')} brought online")
+        if once:
+            return 0
+        time.sleep(every)
+
+
 @app.command("import")
 def import_(
     definitions: Annotated[Path, typer.Argument(metavar="FILE", help="Feast definitions, in Python; they are run.")],
@@ -155,6 +262,40 @@ def _recorded_or_described(name: str | None, use_case: UseCase) -> FeatureServic
         if name is not None and name != use_case.feature_service:
             raise
         return journey.described(use_case)
+
+
+def _lines(place: str) -> list[str]:
+    """The lines of a file, or of stdin. NotFound and Refused, by name, where they cannot be had."""
+    try:
+        data = sys.stdin.buffer.read() if place == "-" else Path(place).read_bytes()
+        return data.decode().split("\n")  # and nowhere else: a text may hold other ends of lines
+    except FileNotFoundError as error:
+        raise NotFound("no such file; give one of events, or - for stdin", place) from error
+    except UnicodeDecodeError as error:
+        raise Refused("it is no text in UTF-8", place) from error
+    except OSError as error:
+        raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})", place) from error
+
+
+def _filled(made: materializing.Filled) -> dict[str, object]:
+    return {
+        "view": made.view, "project": made.project, "written": made.written, "rows": made.rows,
+        "watermark": rfc3339(made.watermark),
+    }  # fmt: skip
+
+
+def _instant(text: str, now: datetime) -> datetime:
+    """A time that was given, not to come. Refused otherwise."""
+    if not text:
+        return now
+    try:
+        at = datetime.fromisoformat(text)
+        rfc3339(at)
+    except ValueError as error:
+        raise Refused(f"{text!r} is no time with its zone; write it as in 2026-01-01T00:00:00Z", "--until") from error
+    if at > now:
+        raise Refused(f"{text} is to come: nobody knows yet what will have arrived", "--until")
+    return at
 
 
 def _plural(count: int, noun: str) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "score": "mainstay.cli.score:score",
     "schema": "mainstay.cli.project:schema",
     "observations": "mainstay.cli.observations:app",
+    "monitor": "mainstay.cli.monitor:app",
     "keys": "mainstay.cli.keys:app",
     "api-keys": "mainstay.cli.api_keys:app",
     "doctor": "mainstay.cli.project:doctor",

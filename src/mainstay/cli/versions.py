@@ -33,7 +33,8 @@ def log(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
         tags = f" ({', '.join(each.tags)})" if each.tags else ""
         parent = f", after {short(made.parent)}" if made.parent else ""
         cut = f", held out from {made.holdout.cut:%Y-%m-%d}" if made.holdout.cut else ""
-        show.line(f"{short(made.id)}{tags}: {made.rows:,} rows, {made.quarantined:,} quarantined{cut}{parent}")
+        gone = ", withdrawn" if each.withdrawn else ""
+        show.line(f"{short(made.id)}{tags}: {made.rows:,} rows, {made.quarantined:,} quarantined{cut}{parent}{gone}")
         show.line(f"    {fact.at:%Y-%m-%d %H:%M:%S} by {fact.actor}: {fact.reason}")
     return 0
 
@@ -41,7 +42,7 @@ def log(use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:
 def _logged(entry: journey.Logged) -> dict[str, Any]:
     fact = entry.fact
     about = {"tags": list(entry.tags), "at": rfc3339(fact.at), "actor": fact.actor, "reason": fact.reason}
-    return {**encode(fact.body), **about}
+    return {**encode(fact.body), **about, "withdrawn": entry.withdrawn}
 
 
 def diff(before: Named, after: Perhaps = None, use_case_file: UseCaseFile = None, as_json: AsJson = False) -> int:

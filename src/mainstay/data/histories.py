@@ -50,18 +50,36 @@ def check_history(rows: pa.Table, view: View, use_case: UseCase, now: datetime) 
 
 
 def freeze_history(
-    table: pa.Table, view: View, use_case: UseCase, blobs: Blobs, pseudonym_key: PseudonymKey | None
+    table: pa.Table,
+    view: View,
+    use_case: UseCase,
+    blobs: Blobs,
+    pseudonym_key: PseudonymKey | None,
+    pushed: pa.Table | None = None,
 ) -> str:
     """Keep typed rows of a view; their digest (64 hex digits). The same rows, in any order, have the same.
+
+    `pushed` are rows that came as events, with pseudonyms already; a row that the source has as well is kept once.
 
     Personal columns are pseudonymised or dropped as in a dataset. NotFound without a key where one is needed.
     """
     described = held_to(view, use_case)
     kept = masked(table, described, pseudonym_key)
+    if pushed is not None:
+        both = pa.concat_tables([kept, _as_in(kept.schema, pushed)])
+        kept = both.group_by(both.column_names).aggregate([])
     kept = kept.take(canonical_order(kept, described))
     made = content_digest(kept)
     blobs.put(history_name(use_case.name, view.name, made), parquet_bytes(kept))
     return made
+
+
+def _as_in(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """Rows with the columns of a schema: those that they lack are null."""
+    nothing = pa.nulls(rows.num_rows)
+    return pa.table(
+        {f.name: (rows[f.name] if f.name in rows.column_names else nothing).cast(f.type) for f in schema}, schema
+    )
 
 
 def set_aside(

@@ -48,14 +48,22 @@ def offline_rows(view: FeatureView, rows: pa.Table, at: datetime) -> pa.Table:
 def write_offline(folder: Path, project: str, view: FeatureView, rows: pa.Table, at: datetime) -> Path:
     """Put frozen rows where Feast's offline store looks for them; the file is there whole, or as it was before."""
     path = offline_file(folder, project, view.name)
+    write_rows(path, offline_rows(view, rows, at))
+    return path
+
+
+def write_rows(path: Path, rows: pa.Table, meaning: str = "") -> None:
+    """Write rows of the offline store; `meaning` says of what they were made. Unavailable where the disk fails."""
     written = path.with_suffix(f".{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        pq.write_table(offline_rows(view, rows, at), written, compression="zstd")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows.replace_schema_metadata({MEANING: meaning}), written, compression="zstd")
         written.replace(path)
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Unavailable(f"the offline store cannot be written ({words})", str(path)) from error
     finally:
         written.unlink(missing_ok=True)
-    return path
 
 
 def open_store(folder: Path, project: str, online: Mapping[str, Any] | None = None) -> Any:
@@ -135,9 +143,9 @@ def _feast_view(view: FeatureView, entity: Any, folder: Path, project: str) -> A
     )
 
 
-def apply(service: FeatureService, folder: Path, project: str) -> None:
+def apply(service: FeatureService, folder: Path, project: str, online: Mapping[str, Any] | None = None) -> None:
     """Write a service into Feast's registry; doing it twice is the same as once. Unavailable where it cannot be."""
-    store = open_store(folder, project)
+    store = open_store(folder, project, online)
     try:
         store.apply(objects(service, folder, project))
     except (SQLAlchemyError, OSError) as error:

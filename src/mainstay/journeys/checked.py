@@ -10,7 +10,7 @@ from mainstay.data.source import read, read_any
 from mainstay.data.validate import Parent, Validated, validate
 from mainstay.errors import NotFound, Refused
 from mainstay.journeys.asked import Asked
-from mainstay.ledger.kinds import DATASETS
+from mainstay.journeys.recorded import standing_datasets
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
 
@@ -42,8 +42,11 @@ def with_checks(checked: Validated, views: Mapping[str, Validated]) -> Validated
 
 
 def last_rows(platform: Platform, use_case: UseCase, tell: Callable[[str], None]) -> Parent | None:
-    """The last dataset version and its rows; None where there is none. Where its rows are lost, that is told."""
-    facts = platform.ledger.all_of(use_case.name, DATASETS)
+    """The last dataset version that was not withdrawn, and its rows; None where there is none.
+
+    Where its rows are lost, that is told.
+    """
+    facts = standing_datasets(platform.ledger, use_case.name)
     if not facts:
         return None
     try:

@@ -98,4 +98,4 @@ def offline(platform: Platform, use_case: UseCase, service: FeatureService, proj
 
 def feast_folder(settings: Settings) -> Path:
     """Where Feast keeps what it keeps."""
-    return settings.home / "feast"
+    return settings.feast

@@ -7,7 +7,7 @@ from mainstay.digests import short
 from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.journeys.asked import Asked
 from mainstay.ledger.facts import Entry, Fact, Ledger
-from mainstay.ledger.kinds import DATASETS, TAGS, Kind
+from mainstay.ledger.kinds import DATASETS, SPLITS, TAGS, WITHDRAWALS, Kind
 from mainstay.nouns import DatasetVersion
 from mainstay.wiring import Platform
 
@@ -48,6 +48,22 @@ def dataset_named(ledger: Ledger, use_case: str, named: str) -> Fact[DatasetVers
     """
     tagged = ledger.latest(use_case, TAGS, named) if named.strip() else None
     return recorded(ledger, use_case, DATASETS, tagged.body.dataset if tagged else named)
+
+
+def withdrawn_datasets(ledger: Ledger, use_case: str) -> frozenset[str]:
+    """The dataset versions that were withdrawn when the data was rolled back; the one that is live never is."""
+    fact = ledger.latest(use_case, WITHDRAWALS, use_case)
+    if fact is None:
+        return frozenset()
+    split = ledger.latest(use_case, SPLITS, use_case)
+    return frozenset(fact.body.datasets) - {split.body.dataset_head if split else None}
+
+
+def standing_datasets(ledger: Ledger, use_case: str) -> list[Fact[DatasetVersion]]:
+    """Every fact about a dataset version that was not withdrawn, in the order in which they were written."""
+    facts = ledger.all_of(use_case, DATASETS)
+    gone = withdrawn_datasets(ledger, use_case)
+    return [fact for fact in facts if fact.subject not in gone]
 
 
 def settle(platform: Platform, use_case: str, decide: Callable[[], Sequence[Entry[Any]]], asked: Asked) -> None:

@@ -12,13 +12,14 @@ from mainstay.data.histories import freeze_history, needs_pseudonyms, set_aside
 from mainstay.data.source import read
 from mainstay.data.validate import validate
 from mainstay.digests import digest, short
-from mainstay.errors import MainstayError, NotFound, Refused
+from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
+from mainstay.journeys.materialize import before_it_is_live, pushed_rows, sweep
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import Release, Tell
-from mainstay.journeys.recorded import dataset_named, recorded, settle
+from mainstay.journeys.recorded import dataset_named, recorded, settle, standing_datasets
 from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
@@ -91,10 +92,12 @@ def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, te
     far.stage = "freeze"
     earlier = [fact.body for fact in platform.ledger.all_of(use_case.name, DATASETS)]
     least_cut = max((made.holdout.cut for made in earlier if made.holdout.cut), default=None)
-    parent = earlier[-1] if earlier else None
+    parent = next((fact.body for fact in reversed(standing_datasets(platform.ledger, use_case.name))), None)
     bad = checked.quarantine.num_rows
     histories = {
-        view.name: freeze_history(views[view.name].table, view, use_case, platform.blobs, key)
+        view.name: freeze_history(
+            views[view.name].table, view, use_case, platform.blobs, key, pushed_rows(platform, use_case, view)
+        )
         for view in use_case.features.views
     }
     made = freeze(checked.table, use_case, platform.blobs, key, parent, bad, least_cut, histories)
@@ -192,8 +195,10 @@ def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, te
         return standing
     version = standing or _admitted(platform, use_case, candidate, asked, tell)
     shelve(version, platform.blobs)
+    before_it_is_live(platform, use_case, version.dataset, asked, tell)
     now = platform.settings.clock()
     go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
+    _sweep(platform, use_case, tell)
     _mirror(platform, use_case, version, tell)
     return version
 
@@ -240,6 +245,14 @@ def _against(
     champion_says, candidate_says = (Scorer(bundle).score(columns).probability for bundle in (before, after))
     measured = against(champion_says, candidate_says, before.decide.threshold, after.decide.threshold)
     return Against(live.version, **measured)
+
+
+def _sweep(platform: Platform, use_case: UseCase, tell: Tell) -> None:
+    """Drop what no head looks into any more; an online store that is away has it dropped the next time."""
+    try:
+        sweep(platform, use_case)
+    except Unavailable as error:
+        tell(f"what older heads left online stays until the next release: {error}")
 
 
 def _mirror(platform: Platform, use_case: UseCase, live: ModelVersion, tell: Tell) -> None:

@@ -18,7 +18,7 @@ from mainstay.data.freeze import open_dataset
 from mainstay.data.validate import REASONS
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.recorded import dataset_named, settle
+from mainstay.journeys.recorded import dataset_named, settle, withdrawn_datasets
 from mainstay.ledger.facts import Entry, Fact
 from mainstay.ledger.kinds import DATASETS, TAGS
 from mainstay.nouns import DatasetVersion, Tag
@@ -32,10 +32,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One entry of the log: the fact of a freeze, and the tags that its version has now."""
+    """One entry of the log: the fact of a freeze, the tags that its version has now, and whether it was withdrawn."""
 
     fact: Fact[DatasetVersion]
     tags: tuple[str, ...]
+    withdrawn: bool = False
 
 
 def log(platform: Platform, use_case: UseCase) -> list[Logged]:
@@ -44,7 +45,8 @@ def log(platform: Platform, use_case: UseCase) -> list[Logged]:
     for tagged in platform.ledger.latest_of_each(use_case.name, TAGS):
         tags.setdefault(tagged.body.dataset, []).append(tagged.body.name)
     facts = reversed(platform.ledger.all_of(use_case.name, DATASETS))
-    return [Logged(fact, tuple(sorted(tags.get(fact.subject, ())))) for fact in facts]
+    gone = withdrawn_datasets(platform.ledger, use_case.name)
+    return [Logged(fact, tuple(sorted(tags.get(fact.subject, ()))), fact.subject in gone) for fact in facts]
 
 
 def latest(platform: Platform, use_case: UseCase) -> Fact[DatasetVersion]:

@@ -20,6 +20,7 @@ from mainstay.nouns import (
     Run,
     Split,
     Tag,
+    Withdrawn,
 )
 from mainstay.verdicts import Verdict
 
@@ -51,6 +52,7 @@ INCIDENTS = Kind("incident", Incident)  # subject: the incident's id
 JOBS = Kind("job", Job)  # subject: the job's id
 ERASURES = Kind("erasure", Erasure)  # subject: the erasure's id
 DISMISSALS = Kind("dismissal", Dismissal)  # subject: the replica's id
+WITHDRAWALS = Kind("withdrawal", Withdrawn)  # subject: the use case; there is one
 API_KEYS = Kind("api_key", ApiKey)  # subject: the key's id
 
 KINDS: dict[str, Kind[Any]] = {
@@ -74,5 +76,6 @@ KINDS: dict[str, Kind[Any]] = {
         DISMISSALS,
         API_KEYS,
         ERASURES,
+        WITHDRAWALS,
     )
 }
