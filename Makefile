@@ -53,10 +53,10 @@ bench: $(READY) ## speed beside a bare echo, five peers and scikit-learn; writes
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra training --extra features --extra gx --extra observations --extra oidc --extra openfeature --extra otlp --extra postgres --extra s3 --extra serving-batch --group dev \
+		--extra training --extra features --extra gx --extra observations --extra oidc --extra openfeature --extra otlp --extra postgres --extra redis --extra s3 --extra serving-batch --group dev \
 		pyproject.toml -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra s3 pyproject.toml -o requirements/serving.txt
+		-c requirements/dev.txt --extra oidc --extra otlp --extra postgres --extra redis --extra s3 pyproject.toml -o requirements/serving.txt
 	@for each in bench/peers/*/requirements.in; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 			$$each -o $${each%.in}.txt; done

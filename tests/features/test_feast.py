@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mainstay.defined import FeatureService
+from mainstay.defined import FeatureService, project_of
 from mainstay.errors import NotFound, Refused
 from mainstay.features import feast
 from mainstay.features.handwritten import read_definitions
@@ -95,7 +95,7 @@ def test_feast_finds_the_values_that_we_do_and_loses_the_rows_that_we_keep(
     lines: UseCase, service: FeatureService, folder: Path
 ) -> None:
     """Its own join, told to mind arrival: the same values where it gives any (docs/decisions/0008 says what else)."""
-    project, history = feast.project_of(lines.name), usage()
+    project, history = project_of(lines.name), usage()
     feast.write_offline(folder, project, service.views[1], history, START)
     feast.apply(service, folder, project)
     ids = [f"l{n % 4}" for n in range(120)] + ["nobody"]
@@ -127,7 +127,7 @@ def _none(value: Any) -> Any:
 def test_a_service_is_written_with_all_that_is_said_of_it_and_twice_is_once(
     lines: UseCase, service: FeatureService, folder: Path
 ) -> None:
-    project = feast.project_of(lines.name)
+    project = project_of(lines.name)
     feast.apply(service, folder, project)
     feast.apply(service, folder, project)
     store = feast.open_store(folder, project)
@@ -149,8 +149,8 @@ def test_a_service_is_written_with_all_that_is_said_of_it_and_twice_is_once(
 
 
 def test_a_dataset_version_has_a_project_of_its_own() -> None:
-    assert feast.project_of("phone-lines") == "phone_lines"
-    assert feast.project_of("phone-lines", "ds_0123456789abcdef") == "phone_lines__0123456789ab"
+    assert project_of("phone-lines") == "phone_lines"
+    assert project_of("phone-lines", "ds_0123456789abcdef") == "phone_lines__0123456789ab"
 
 
 def test_rows_of_a_snapshot_bear_the_time_that_they_were_frozen(

@@ -14,6 +14,7 @@ import pytest
 from mainstay.adapters.online import Wanted, online_from
 from mainstay.adapters.signing import pseudonym_key
 from mainstay.data.histories import open_histories
+from mainstay.defined import project_of
 from mainstay.digests import pseudonym
 from mainstay.errors import NotFound, Refused
 from mainstay.features import feast
@@ -122,7 +123,7 @@ class Home:
         home = self.at(NOW)
         stored = pseudonym(line, pseudonym_key(home.settings.keys)[1])
         fact = head(home, self.use_case)
-        project = feast.project_of("lines", fact.body.id)
+        project = project_of("lines", fact.body.id)
         wanted = [Wanted("lines", ("age",)), Wanted("usage", ("calls", "plan"))]
         (row,) = online_from(home.settings.online).read(project, "id", wanted, [stored]).rows
         return {name: value for seen in row.values() for name, value in seen.values.items()}
@@ -296,7 +297,7 @@ def test_the_namespaces_of_the_last_two_heads_are_kept(home: Home) -> None:
     assert len(writer_of(platform.settings).projects("lines__")) == 4
     rolled = rollback(platform, home.use_case, made[0].id, home.asked, home.heard.append)
     assert rolled.at_once
-    kept = [feast.project_of("lines", each.id) for each in (made[0], made[3])]
+    kept = [project_of("lines", each.id) for each in (made[0], made[3])]
     assert writer_of(platform.settings).projects("lines__") == sorted(kept)
     back = rollback(platform, home.use_case, made[1].id, home.asked, home.heard.append)
     assert not back.at_once

@@ -18,6 +18,7 @@ def test_the_names_of_kinds_stay_what_they_were_when_the_first_fact_was_written(
         "alert": "Alert",
         "incident": "Incident",
         "job": "Job",
+        "withdrawal": "Withdrawn",
         "dismissal": "Dismissal",
         "erasure": "Erasure",
         "api_key": "ApiKey",

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
 from mainstay.defined import FeatureService, FeatureView
-from mainstay.defined import project_of as project_of  # its name for whoever writes
 from mainstay.errors import Unavailable
 from mainstay.spans import span
 

@@ -6,7 +6,7 @@ from typing import Any
 from mainstay.data.freeze import open_dataset
 from mainstay.data.histories import open_histories
 from mainstay.data.shown import shown
-from mainstay.defined import FeatureService
+from mainstay.defined import FeatureService, project_of
 from mainstay.errors import NotFound, Refused
 from mainstay.features import feast
 from mainstay.features.views import refuse_another_meaning, service_of
@@ -73,7 +73,7 @@ def apply(platform: Platform, use_case: UseCase, asked: Asked, tell: Tell) -> Fe
         raise Refused("features are looked up by entity, and the use case names none", use_case.name)
     service = described(use_case)
     record(platform, use_case, service, asked)
-    folder, project = feast_folder(platform.settings), feast.project_of(use_case.name)
+    folder, project = feast_folder(platform.settings), project_of(use_case.name)
     offline(platform, use_case, service, project, tell)
     feast.apply(service, folder, project)
     return service

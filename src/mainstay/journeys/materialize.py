@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mainstay.data.freeze import open_dataset
 from mainstay.data.histories import open_histories
-from mainstay.defined import FeatureService, FeatureView
+from mainstay.defined import FeatureService, FeatureView, project_of
 from mainstay.digests import digest
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features import feast
@@ -99,7 +99,7 @@ def materialize(
     service = looked_up(use_case, fact.body)
     if service is None:
         raise Refused("features are looked up by entity, and its rows are kept without one", fact.body.id)
-    project = feast.project_of(use_case.name, fact.body.id)
+    project = project_of(use_case.name, fact.body.id)
     online, made = writer_of(platform.settings), []
     with one_at_a_time(platform.settings, project):
         histories = offline(platform, use_case, fact, service)
@@ -135,10 +135,10 @@ def sweep(platform: Platform, use_case: UseCase) -> list[str]:
     if not heads or use_case.entity is None:
         return []
     recent = list(dict.fromkeys(reversed(heads)))
-    kept = {feast.project_of(use_case.name, each) for each in recent[:KEPT]}
-    were = {feast.project_of(use_case.name, each) for each in recent[KEPT:]} - kept
+    kept = {project_of(use_case.name, each) for each in recent[:KEPT]}
+    were = {project_of(use_case.name, each) for each in recent[KEPT:]} - kept
     online = writer_of(platform.settings)
-    gone = [each for each in online.projects(feast.project_of(use_case.name) + "__") if each in were]
+    gone = [each for each in online.projects(project_of(use_case.name) + "__") if each in were]
     for project in gone:
         online.drop(project, use_case.entity)
         shutil.rmtree(platform.settings.feast / "offline" / project, ignore_errors=True)  # made again where needed
@@ -159,7 +159,7 @@ def offline(
     Its files are made again where they lack what was pushed, or hold what was withdrawn: in `spans`, where others than
     the ledger's are meant. Raises as `open_dataset` and `open_histories`.
     """
-    project, folder = feast.project_of(use_case.name, fact.body.id), platform.settings.feast
+    project, folder = project_of(use_case.name, fact.body.id), platform.settings.feast
     frozen: dict[str, pa.Table] = {}
     made: dict[str, pa.Table] = {}
     for view in service.views:
@@ -305,7 +305,7 @@ def status(platform: Platform, use_case: UseCase) -> list[Standing]:
     """How far each view of the head is online."""
     fact = head(platform, use_case)
     service = looked_up(use_case, fact.body)
-    project = feast.project_of(use_case.name, fact.body.id)
+    project = project_of(use_case.name, fact.body.id)
     marks = writer_of(platform.settings).watermarks(project)
     said = noted(platform.settings, use_case.name)
 

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from mainstay.adapters.online import online_from
-from mainstay.defined import FeatureView
+from mainstay.defined import FeatureView, project_of
 from mainstay.digests import short
 from mainstay.errors import NotFound, Refused
-from mainstay.features import feast
 from mainstay.features.materialize import differing, materialise
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.materialize import (
@@ -147,7 +146,7 @@ def _filled(
     """Fill a namespace that nobody looks into yet, and read it back: whether it was whole, and how many entities."""
     service = looked_up(use_case, fact.body)
     assert service is not None and use_case.entity is not None  # noqa: S101, PT018  (it was refused before)
-    project = feast.project_of(use_case.name, fact.body.id)
+    project = project_of(use_case.name, fact.body.id)
     online, writer = online_from(platform.settings.online), writer_of(platform.settings)
     with one_at_a_time(platform.settings, project):
         try:
