@@ -15,6 +15,11 @@ from mainstay.section import Section
 from mainstay.spans import PerDay, Span, check_time_format
 from mainstay.suggest import did_you_mean
 from mainstay.usecase_gates import Gates
+from mainstay.usecase_plan import Margins as Margins
+from mainstay.usecase_plan import Notice as Notice
+from mainstay.usecase_plan import Plan as Plan
+from mainstay.usecase_plan import Share, check_plan
+from mainstay.usecase_plan import Step as Step
 
 
 def _text(value: object) -> object:
@@ -38,7 +43,6 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Class = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | int | float), AfterValidator(_class)]
 Values = tuple[Class, ...]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -188,52 +192,6 @@ class Serving(Section):
     challenger_budget: Span = timedelta(milliseconds=50)
 
 
-class Notice(Section):
-    """The harm a plan promises to notice: a ratio of error rates, with this power."""
-
-    errors: Annotated[str, Field(pattern=r"^x\d+(\.\d+)?$")] = "x2"
-    power: float = Field(0.8, gt=0, lt=1)
-
-
-class Margins(Section):
-    """How much worse a challenger may be and still be called no worse."""
-
-    errors: float = Field(0.005, gt=0)
-    slow: float = Field(0.02, gt=0)
-    log_loss: float = Field(0.01, gt=0)
-
-
-class Step(Section):
-    share: Share
-    hold: Span
-    at_least: int = Field(0, ge=0, description="the challenger's requests")
-    needs: Literal["no_harm", "non_inferior"] | None = None
-    deadline: Span | None = None
-
-
-class Plan(Section):
-    """The ordered steps a rollout takes."""
-
-    kind: Literal["rolling", "blue_green", "canary", "shadow", "paired_shadow", "ab", "immediate", "kill_switch"]
-    expected_traffic: PerDay | None = None
-    alpha: float = Field(0.05, gt=0, lt=1)
-    notice: Notice | None = None
-    margins: Margins = Margins()
-    steps: tuple[Step, ...] = ()
-    deadline: Span = timedelta(days=14)
-
-    @model_validator(mode="after")
-    def _staircase(self) -> Self:
-        shares = [step.share for step in self.steps]
-        if shares != sorted(shares):
-            raise ValueError("the shares of the steps must not fall")
-        if shares and shares[-1] != 1:
-            raise ValueError(f"the last step must have share 1, not {shares[-1]:g}")
-        if self.deadline <= sum((step.hold for step in self.steps), timedelta(0)):
-            raise ValueError("the deadline must come after all the holds of the steps")
-        return self
-
-
 class Monitors(Section):
     window: Span = timedelta(days=1)
     page_budget: PerDay = Field(1 / 365, validate_default=True, description="false pages, as in 1/year")
@@ -283,6 +241,10 @@ class UseCase(Section):
             if value not in values and (place, value) != ("absent_means", "unknown"):
                 raise ValueError(f"at label.{place}: `{value}` is not a class{did_you_mean(value, values)}")
         self._check_views()
+        if self.plan is not None:
+            check_plan(self.plan)
+            if self.plan.objective == "profit" and self.profit is None:
+                raise ValueError("at plan.objective: without a `profit` section nobody knows what a decision is worth")
         if not self.inputs:
             raise ValueError("at contract.columns: no column is left to predict from")
         _ = self.rules, self.derived

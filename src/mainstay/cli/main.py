@@ -20,6 +20,7 @@ COMMANDS = {
     "release": "mainstay.cli.release:release",
     "models": "mainstay.cli.models:app",
     "runs": "mainstay.cli.runs:app",
+    "rollout": "mainstay.cli.rollout:app",
     "serve": "mainstay.cli.serve:serve",
     "predict": "mainstay.cli.predict:predict",
     "score": "mainstay.cli.score:score",
