@@ -243,8 +243,9 @@ class UseCase(Section):
         self._check_views()
         if self.plan is not None:
             check_plan(self.plan)
-            if self.plan.objective == "profit" and self.profit is None:
-                raise ValueError("at plan.objective: without a `profit` section nobody knows what a decision is worth")
+            if self.plan.margins.profit is not None and self.profit is None:
+                said = "without a `profit` section nobody knows what a decision is worth"
+                raise ValueError(f"at plan.margins.profit: {said}")
         if not self.inputs:
             raise ValueError("at contract.columns: no column is left to predict from")
         _ = self.rules, self.derived

@@ -24,6 +24,10 @@ class Margins(Section):
     errors: float = Field(0.005, gt=0)
     slow: float = Field(0.02, gt=0)
     log_loss: float = Field(0.01, gt=0)
+    missing: float = Field(0.01, gt=0, description="share of requests that lack a feature")
+    shift: float = Field(0.02, gt=0, description="mean score, beyond what the gate measured on the holdout")
+    disagreement: float = Field(0.02, gt=0, description="mean absolute change of the score, beyond the gate's")
+    profit: float | None = Field(None, gt=0, description="a customer; where given, profit is judged, not log loss")
 
 
 class Step(Section):
@@ -34,7 +38,6 @@ class Step(Section):
     deadline: Span | None = None
 
 
-Objective = Literal["log_loss", "profit"]
 WINNERS = frozenset({"ab", "paired_shadow", "bandit"})
 """The kinds that choose a winner: their challenger must be shown to be better."""
 LISTENING = frozenset({"blue_green", "shadow", "paired_shadow"})
@@ -51,7 +54,6 @@ class Plan(Section):
     alpha: float = Field(0.05, gt=0, lt=1)
     notice: Notice | None = None
     margins: Margins = Margins()
-    objective: Objective | None = Field(None, description="what ripe labels are judged by where a step needs them")
     floor: float | None = Field(None, gt=0, lt=0.5, description="of a bandit: the least share of either arm")
     reason: str | None = Field(None, min_length=1, description="of an immediate plan: why there is no time to look")
     steps: tuple[Step, ...] = ()

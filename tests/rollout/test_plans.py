@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mainstay.nouns import Arm, Split
-from mainstay.rollout.plans import arms_of, needs_labels, objective_of, steps_of
+from mainstay.rollout.plans import arms_of, needs_labels, steps_of
 from mainstay.usecase_plan import Plan, Step
 
 KINDS = ("rolling", "blue_green", "canary", "shadow", "paired_shadow", "ab", "bandit", "immediate", "kill_switch")
@@ -50,7 +50,6 @@ def test_only_a_winner_must_be_better_and_only_where_it_is_chosen(kind: str) -> 
     needed = [step.needs for step in steps_of(plan(kind))]
     chooses = kind in ("ab", "paired_shadow", "bandit")
     assert needed == ["better", "no_harm"] if chooses else set(needed) == {"no_harm"}
-    assert objective_of(plan(kind)) == ("log_loss" if chooses else None)
 
 
 def test_of_several_shares_the_last_one_decides() -> None:
@@ -58,11 +57,11 @@ def test_of_several_shares_the_last_one_decides() -> None:
     assert [step.needs for step in steps_of(plan("ab", steps=ramp))] == ["no_harm", "better", "no_harm"]
 
 
-def test_labels_are_needed_only_where_more_than_no_harm_is_asked_by_an_objective() -> None:
+def test_labels_are_needed_to_prove_something_and_to_choose_a_winner() -> None:
     strict = [{"share": 0.5, "hold": "1d", "needs": "non_inferior"}, {"share": 1, "hold": "1d"}]
-    without, with_ = plan("canary", steps=strict), plan("canary", steps=strict, objective="log_loss")
-    assert [needs_labels(without, step) for step in steps_of(without)] == [False, False]
-    assert [needs_labels(with_, step) for step in steps_of(with_)] == [True, False]
+    canary, test = plan("canary", steps=strict), plan("ab")
+    assert [needs_labels(canary, step) for step in steps_of(canary)] == [True, False]
+    assert [needs_labels(test, step) for step in steps_of(test)] == [True, True]
 
 
 @pytest.mark.parametrize("kind", KINDS)

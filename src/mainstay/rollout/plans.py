@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from mainstay.nouns import Arm
-from mainstay.usecase_plan import WINNERS, Objective, Plan, Step
+from mainstay.usecase_plan import WINNERS, Plan, Step
 
 FLOOR = 0.1
 """The least share of either arm of a bandit, where its plan names none."""
@@ -30,8 +30,7 @@ def steps_of(plan: Plan) -> tuple[Step, ...]:
 
     A step lasts until its hold is over, its `at_least` is reached and it has what it needs; at its deadline (the
     plan's, where it has none) it goes home. Every step needs `no_harm` unless it says otherwise; but where a winner is
-    chosen (`ab`, `paired_shadow`, `bandit`), the last step before share 1 needs `better`, which takes an objective
-    (`objective_of`). An immediate plan answers everything from its start, and is watched for its hold.
+    chosen (`ab`, `paired_shadow`, `bandit`), the last step before share 1 needs `better`. An immediate plan answers everything from its start, and is watched for its hold.
     """
     steps = plan.steps or _STEPS[plan.kind]
     deciding = max((number for number, step in enumerate(steps) if step.share < 1), default=None)
@@ -42,18 +41,9 @@ def steps_of(plan: Plan) -> tuple[Step, ...]:
     )
 
 
-def objective_of(plan: Plan) -> Objective | None:
-    """What ripe labels are judged by in a step that needs more than `no_harm`.
-
-    None: such a step is decided by its guardrails alone, and labels are only watched for harm.
-    """
-    chooses = plan.kind in WINNERS or any(step.needs == "better" for step in plan.steps)
-    return plan.objective or ("log_loss" if chooses else None)
-
-
 def needs_labels(plan: Plan, step: Step) -> bool:
-    """Whether a resolved step cannot be passed without ripe labels."""
-    return step.needs != "no_harm" and objective_of(plan) is not None
+    """Whether a resolved step cannot be passed without ripe labels: to prove something, and to choose a winner."""
+    return plan.kind in WINNERS or step.needs != "no_harm"
 
 
 def floor_of(plan: Plan) -> float:
