@@ -280,6 +280,7 @@ def test_what_is_trained_is_gated_and_registered_without_mlflow(
     assert journey.gate(down, shop, candidate.id, asked(down)).outcome is Outcome.PASS
     version = journey.register(down, shop, candidate.id, asked(down), heard.append)
     assert version.version == "1.0.0"
+    assert journey.roll_out(down, shop, version, asked(down), heard.append) is None
     assert split_of(home).champion == "1.0.0"
     assert any("MLflow's registry was not brought up to date" in str(each) for each in heard)
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "mainstay.cli.models:app",
     "runs": "mainstay.cli.runs:app",
     "rollout": "mainstay.cli.rollout:app",
+    "operate": "mainstay.cli.operate:operate",
     "serve": "mainstay.cli.serve:serve",
     "predict": "mainstay.cli.predict:predict",
     "score": "mainstay.cli.score:score",

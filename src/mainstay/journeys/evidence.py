@@ -57,10 +57,12 @@ def verdict_of(
     platform: Platform, use_case: str, rollout: Rollout, configuration: Configuration, gathered: Gathered
 ) -> Verdict:
     """The verdict on the step that a rollout is in. The same evidence gives the same verdict."""
-    if configuration.plan is None:
+    plan = configuration.plan
+    if plan is None:
         raise ValueError("a rollout goes by a plan")
-    step = steps_of(configuration.plan)[rollout.step]
-    return judge(rollout, configuration, step, configuration.plan.kind, _measured(platform, use_case, rollout), gathered)
+    measured = _measured(platform, use_case, rollout)
+    step, label, profit = steps_of(plan)[rollout.step], configuration.label, configuration.profit
+    return judge(rollout, plan, step, measured, gathered, label=label, profit=profit)
 
 
 def _measured(platform: Platform, use_case: str, rollout: Rollout) -> Against | None:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from mainstay.decided import Decision, Move
 from mainstay.digests import short
 from mainstay.errors import Conflict, MainstayError, NotFound, Refused
-from mainstay.gathered import Gathered
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.evidence import evidence_of, replicas_of, verdict_of
 from mainstay.journeys.mirrored import mirror

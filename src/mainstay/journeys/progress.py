@@ -15,8 +15,7 @@ Tell = Callable[[Any], None]
 
 @dataclass(slots=True)
 class Release:
-    """How far a release got. What was not reached is None; `stage` is the step it is in, or stopped at,
-    or `done`."""
+    """How far a release got. What was not reached is None; `stage` is the step it is in, stopped at, or `done`."""
 
     use_case: str = ""
     stage: str = "read"

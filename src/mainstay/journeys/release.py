@@ -197,9 +197,7 @@ def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, te
     return version
 
 
-def roll_out(
-    platform: Platform, use_case: UseCase, version: ModelVersion, asked: Asked, tell: Tell
-) -> Rollout | None:
+def roll_out(platform: Platform, use_case: UseCase, version: ModelVersion, asked: Asked, tell: Tell) -> Rollout | None:
     """Bring a registered version to its traffic: the rollout that starts, or the last one that it had; else None.
 
     The first version of a use case, or one of a use case without a plan, is live at once. Any other starts the plan of

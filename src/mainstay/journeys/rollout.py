@@ -61,9 +61,7 @@ def live_configuration(platform: Platform, use_case: str) -> Configuration | Non
     return None if split is None else configuration(split.body.configuration, platform.blobs)
 
 
-def start(
-    platform: Platform, use_case: str, version: str, policy: str, asked: Asked
-) -> Rollout:
+def start(platform: Platform, use_case: str, version: str, policy: str, asked: Asked) -> Rollout:
     """Start the plan of a stored configuration (`policy`, its digest) for a version. Traffic moves with the operator.
 
     The challenger stands by, and its first step begins once every server holds it warm; an immediate plan begins at

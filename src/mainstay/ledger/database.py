@@ -87,8 +87,8 @@ FACTS = Table(
     sqlite_autoincrement=True,
 )
 Index("facts_in_order", FACTS.c.use_case, FACTS.c.seq)
-# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, an index of
-# what was told in feedback, and who is at work.
+# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, an index
+# of what was told in feedback, and who is at work.
 REPLICAS = Table(
     "replicas",
     METADATA,

@@ -13,14 +13,13 @@ from datetime import datetime
 from mainstay.decided import Decision, Move
 from mainstay.gathered import Gathered
 from mainstay.nouns import Arm, Phase, Rollout, Split
+from mainstay.rollout.judge import broken, harms, tests_of
 from mainstay.rollout.plans import arms_of, steps_of
 from mainstay.usecase import Plan, Step
-from mainstay.verdicts import Check, Outcome, Verdict
+from mainstay.verdicts import Outcome, Verdict
 
 BEFORE = -1
 """The step of a decision that is made before the first: the challenger stands by."""
-SAMPLE_RATIO = "sample_ratio"
-"""The name of the judge's check that freezes where it fails."""
 PHASES = {
     Move.PROMOTE: Phase.PROMOTED,
     Move.ROLL_BACK: Phase.ROLLED_BACK,
@@ -72,10 +71,11 @@ def _move(
     rollout: Rollout, steps: tuple[Step, ...], plan: Plan, verdict: Verdict, gathered: Gathered, now: datetime
 ) -> tuple[Move, str]:
     step, number, last = steps[rollout.step], rollout.step + 1, rollout.step + 1 == len(steps)
-    failed = [made for made in verdict.checks if made.blocking and made.outcome is Outcome.FAIL]
-    crossed = [made for made in failed if made.name == SAMPLE_RATIO]
-    if failed:
-        return (Move.FREEZE, _reasons(crossed)) if crossed else (Move.ROLL_BACK, _reasons(failed))
+    crossed, harmed = broken(verdict), harms(verdict)
+    if crossed is not None:
+        return Move.FREEZE, crossed.reason
+    if harmed:
+        return Move.ROLL_BACK, "; ".join(made.reason for made in harmed)
     stood = now - rollout.entered_at
     good = verdict.outcome is Outcome.PASS or plan.kind == "immediate"
     cold = _cold(rollout, gathered)
@@ -119,14 +119,12 @@ def _waits(verdict: Verdict, good: bool, held: bool, cold: str | None) -> str:
     return "; ".join(part for part in (f"waits for {', '.join(waits)}" if waits else "", cold) if part)
 
 
-def _reasons(checks: list[Check]) -> str:
-    return "; ".join(made.reason for made in checks)
-
-
 def moved(rollout: Rollout, decision: Decision) -> Rollout:
-    """The rollout after a decision; the same one where that was to hold."""
+    """The rollout after a decision, with the tests of its verdict as they stood; the same one after a hold."""
     if decision.move is Move.HOLD:
         return rollout
+    if decision.verdict is not None:
+        rollout = dataclasses.replace(rollout, tests=tests_of(decision.verdict))
     if decision.move is Move.ADVANCE:
         return dataclasses.replace(rollout, step=decision.step + 1, entered_at=decision.at)
     return dataclasses.replace(rollout, phase=PHASES[decision.move])
@@ -185,4 +183,4 @@ def _next(
         dataset_head=bound[answering].dataset,
         rollout=named,
     )
-    return made if made == standing else dataclasses.replace(made, number=standing.number + 1)
+    return standing if made == standing else dataclasses.replace(made, number=standing.number + 1)
