@@ -5,6 +5,7 @@ Every arm's requests have an error or none, are slow or not, lack a feature or n
 or more), everything else as counts.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class Traffic:
     def epochs(self, run: int, look: int, name: str | None) -> tuple[Epoch, ...]:
         begins = [0, *(np.flatnonzero(np.diff(self.world.shares[: look + 1])) + 1), look + 1]
         found = []
-        for start, stop in zip(begins, begins[1:], strict=False):
+        for start, stop in itertools.pairwise(begins):
             if name is None:
                 of, other = self.challenger[start:stop].sum(), self.champion[start:stop].sum()
             else:

@@ -14,7 +14,8 @@ One alpha, the plan's, is shared over all that can roll a challenger back; the s
 
 The sample ratio spends nothing of it: it freezes (at 1/1000) and is no harm. What *lets a step go on* is proven at the
 whole alpha each (the objective, which is proven in either of two ways, at half): all of it has to be proven, so that a
-challenger that is too bad in one respect gets by with at most that. Asymptotic bounds act past `EVENTS` events in each arm and `ROWS` units only (`tests/alarms/test_judge.py`).
+challenger that is too bad in one respect gets by with at most that. Asymptotic bounds act past `EVENTS` events in each
+arm and `ROWS` units only (`tests/alarms/test_judge.py`).
 """
 
 import math
@@ -78,12 +79,12 @@ class Level:
 
 
 def guardrails(champion: str, plan: Plan, step: Step, measured: Measured | None, found: Gathered) -> list[Check]:
-    """Every guardrail, in the order of the budget. Under `no_harm` each needs to be quiet; else each bound must pass.
+    """Every guardrail, in the order of the budget. Under `non_inferior` each bound must pass; else they are to be quiet.
 
     What does not apply (disagreement where nobody listens, scores where the gate compared with another champion) is
     there too, advisory, and says so.
     """
-    proving = step.needs != "no_harm"
+    proving = step.needs not in ("no_harm", "better")
     margins, alpha = plan.margins, plan.alpha
     return [
         *_events("errors", found.errors, margins.errors, alpha, proving, found),
@@ -182,6 +183,7 @@ def bounded(name: str, found: Compared | None, limit: Limit, level: Level, *, pr
         said = f"{name} has no evidence yet"
         return Check(name, Outcome.INCONCLUSIVE, said, needs=Need.PASS if proving else Need.QUIET, limit=limit)
     made = check(name, interval(found, level), limit, looked_at_again=True)
+    made = replace(made, reason=made.reason.replace(f"{name} is", f"{name}, challenger minus champion, is", 1))
     if made.estimate is None:
         few = min(found.challenger, found.champion)
         said = (

@@ -13,6 +13,7 @@ from mainstay.gathered import Gathered
 from mainstay.nouns import rfc3339
 from mainstay.rollout.guardrails import BUDGET, Level, bounded
 from mainstay.usecase import Label, Plan, Profit, Step
+from mainstay.usecase_plan import WINNERS
 from mainstay.verdicts import Check, Limit, Need, Outcome
 
 CONTRADICTED = 0.05
@@ -23,18 +24,15 @@ PLANNED_LABELS = 10_000
 PLANNED_PAIRED = 1_000
 SPAN = math.log(99)
 """How far losses of probabilities clipped to [.01, .99] can be apart."""
-WINNERS = ("ab", "paired_shadow")
-"""Kinds of plan that are there to find the better one."""
 
 
 def objective(plan: Plan, step: Step, label: Label, profit: Profit | None, found: Gathered) -> Check:
-    """The check of the objective. It blocks a step that must prove something, and every step of a plan for a winner.
+    """The check of the objective. It blocks a step that must prove something, and one in which a winner is chosen.
 
     Elsewhere it is advisory until it tells of harm: labels that ripen in a month cannot hold up a canary of days.
     Contradictions above the limit and a dead feed make it INCONCLUSIVE, whatever the numbers.
     """
-    winning = plan.kind in WINNERS
-    proving = winning or step.needs != "no_harm"
+    proving = step.needs != "no_harm" or _chooses(plan, step)
     made = _judged(plan, step, profit, proving, found)
     why = _unbelievable(label, found)
     if why is not None:
@@ -42,6 +40,12 @@ def objective(plan: Plan, step: Step, label: Label, profit: Profit | None, found
     if made.outcome is Outcome.FAIL or proving:
         return made
     return replace(made, needs=Need.QUIET, blocking=False)
+
+
+def _chooses(plan: Plan, step: Step) -> bool:
+    """Whether a winner is chosen at this step: the last one before share 1 of a plan that is there for it."""
+    before = [each.share for each in plan.steps if each.share < 1]
+    return plan.kind in WINNERS and max(before, default=0.0) <= step.share < 1
 
 
 def _judged(plan: Plan, step: Step, profit: Profit | None, proving: bool, found: Gathered) -> Check:
