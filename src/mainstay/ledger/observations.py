@@ -5,10 +5,11 @@ A reader who keeps the `seq` of `head` reads the same rows again, whatever is sh
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -80,6 +81,26 @@ class Observations:
             rules,
             now,
         )
+
+    def asked_of(
+        self, query: str, values: Mapping[str, Any], tables: Mapping[str, pa.Table], window: Window, seq: int | None
+    ) -> pa.Table:
+        """The answer to a query over `asked`: the predictions asked for within the window, as files hold them.
+
+        What a million rows come to need not hold a million rows. `query` continues a WITH, and reads `$name` values and
+        these tables by name. Origins (`o.NAME`) are there as far as any file has them; retries are there each time.
+        """
+        files = live_files(self._ledger, self._use_case, "prediction", window, seq)
+        bounds = {"window_start": window.start, "window_end": window.end}
+        place = f"observations of {self._use_case}"
+        if not files:
+            whole = f"WITH asked AS (SELECT * FROM nobody WHERE $window_start < $window_end), {query}"  # noqa: S608
+            return ask(whole, {**values, **bounds}, {**tables, "nobody": SCHEMAS["prediction"].empty_table()}, place)
+        whole = (
+            "WITH asked AS (SELECT * FROM read_parquet($paths, union_by_name = true)"  # noqa: S608  (a query of ours)
+            f" WHERE asked_at >= $window_start AND asked_at < $window_end), {query}"
+        )
+        return ask(whole, {**values, **bounds, "paths": [self._local(file) for file in files]}, tables, place)
 
     def _read(
         self, kind: str, window: Window, seq: int | None, order: str, only: Sequence[str] | None = None

@@ -1,0 +1,205 @@
+"""Requests of a rollout as its judge sees them: a request is one however often it was tried, a unit is exposed once.
+
+The queries continue `Observations.asked_of`, whose `asked` are the rows as they were logged. All of them is SQL, so
+that a million requests stay where they are and only sums come back; sums of fractions are of decimals, which add up to
+the same in any order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mainstay.ledger.joined import RETRY_WITHIN
+from mainstay.ledger.observations import Observations
+from mainstay.nouns import Rollout, Window
+from mainstay.rollout.epochs import Stage
+
+Row = Mapping[str, Any]
+
+FIRST_SCORINGS = 500
+"""The champion's scorings of a rollout that its 95th percentile is taken from."""
+PERCENTILE_PLACE = 475
+"""Which of them, from the fastest: the smallest that at least 95 % do not exceed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Of whom the queries ask: the observations as they stood at `seq`, and a rollout with its stages."""
+
+    observations: Observations
+    rollout: Rollout
+    stages: Sequence[Stage]
+    seq: int
+
+    def answer(self, query: str, window: Window, late: bool = False, **values: Any) -> pa.Table:
+        """The answer to a query over the requests that began within a window.
+
+        `late`: a request that failed first and was answered at a later try may be so beyond the window's end.
+        """
+        given = {
+            "challenger": self.rollout.challenger,
+            "champion": self.rollout.champion,
+            "start": window.start,
+            "end": window.end,
+            "retry": RETRY_WITHIN,
+        }
+        epochs = pa.table(
+            {
+                "split": pa.array([each.number for each in self.stages], pa.int64()),
+                "epoch": pa.array([each.epoch for each in self.stages], pa.int64()),
+                "mode": pa.array([each.mode for each in self.stages], pa.string()),
+            }
+        )
+        wider = Window(window.start - RETRY_WITHIN, window.end + RETRY_WITHIN if late else window.end)
+        return self.observations.asked_of(
+            f"{REQUESTS}{query}", {**given, **values}, {"epochs": epochs}, wider, self.seq
+        )
+
+
+def sums(asking: Asking, window: Window, slow_over_us: float | None) -> list[Row]:
+    """The rows of `SUMS`, in an order that no thread decides: fractions are added up in it."""
+    found: list[Row] = asking.answer(
+        SUMS,
+        window,
+        entered=asking.rollout.entered_at,
+        slow_over_us=slow_over_us,
+        first=FIRST_SCORINGS,
+        place=PERCENTILE_PLACE,
+    ).to_pylist()
+    return sorted(found, key=lambda row: (row["epoch"] or 0, bool(row["challenged"]), row["odds"] or 0.0))
+
+
+REQUESTS = """
+row AS (
+  SELECT request_id, entity, unit, prediction_id, asked_at, role, version, assigned, share, split, pinned, threshold,
+    outcome <> 'ok' AS failed,
+    CASE WHEN outcome = 'ok' AND probability BETWEEN 0 AND 1 THEN probability END AS probability,
+    CASE WHEN isfinite(scoring_us) THEN scoring_us END AS scoring_us,
+    list_contains(list_value(*COLUMNS(lambda name: starts_with(name, 'o.') OR name = 'role')), 'missing')
+      OR coalesce(list_has_any(list_transform(flags, lambda flag: split_part(flag, ':', 1)),
+                               ['stale', 'unknown_entity']), false) AS missing
+  FROM asked
+), again AS (
+  SELECT request_id, entity FROM row GROUP BY ALL HAVING min(prediction_id) <> max(prediction_id)
+), gap AS (
+  SELECT request_id, entity, prediction_id, asked_at,
+    coalesce(asked_at - lag(asked_at) OVER same > $retry::INTERVAL, true) AS anew
+  FROM (
+    SELECT r.request_id, r.entity, r.prediction_id, min(r.asked_at) AS asked_at FROM row r
+    SEMI JOIN again ON again.request_id = r.request_id AND again.entity IS NOT DISTINCT FROM r.entity GROUP BY ALL
+  ) WINDOW same AS (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id)
+), turned AS (
+  SELECT *, sum(anew::INT) OVER same AS turn, row_number() OVER same AS nth
+  FROM gap WINDOW same AS (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id)
+), request AS (
+  SELECT request_id, entity, turn,
+    min(asked_at) AS begun, min_by(prediction_id, nth) AS prediction_id, min_by(unit, nth) AS unit,
+    min_by(assigned, nth) AS assigned, min_by(share, nth) AS share, min_by(split, nth) AS split,
+    min_by(pinned, nth) AS pinned,
+    bool_or(role = 'attempted') AS failed,
+    min_by(probability, nth) FILTER (role = 'answered') AS probability,
+    min_by(threshold, nth) FILTER (role = 'answered') AS threshold,
+    bool_or(failed) FILTER (version = $challenger) AS c_failed,
+    bool_or(failed) FILTER (version = $champion) AS h_failed,
+    min_by(probability, nth) FILTER (version = $challenger) AS c_probability,
+    min_by(probability, nth) FILTER (version = $champion) AS h_probability,
+    min_by(scoring_us, nth) FILTER (version = $challenger) AS c_us,
+    min_by(scoring_us, nth) FILTER (version = $champion) AS h_us,
+    min_by(missing, nth) FILTER (version = $challenger) AS c_missing,
+    min_by(missing, nth) FILTER (version = $champion) AS h_missing
+  FROM (SELECT row.*, turn, coalesce(turned.nth, 1) AS nth FROM row LEFT JOIN turned USING (prediction_id))
+  GROUP BY ALL
+), judged AS (
+  SELECT request.*, epoch, mode, assigned = $challenger AS challenged,
+    CASE WHEN assigned = $challenger THEN coalesce(c_us, h_us) ELSE coalesce(h_us, c_us) END AS us,
+    CASE WHEN assigned = $challenger THEN coalesce(c_missing, h_missing) ELSE coalesce(h_missing, c_missing) END
+      AS missing,
+    CASE WHEN assigned = $challenger THEN share ELSE 1 - share END AS odds,
+    mode = 'split' AND share > 0 AND share < 1 AS parted,
+    mode = 'paired' AND (h_failed OR (h_failed IS NOT NULL AND c_failed IS NOT NULL)) AS heard
+  FROM request JOIN epochs USING (split)
+  WHERE NOT pinned AND begun >= $start AND begun < $end AND assigned IN ($challenger, $champion)
+), exposed AS (
+  SELECT * FROM judged WHERE parted
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+), both_heard AS (
+  SELECT *, coalesce(c_failed, false) AS c_wrong FROM judged WHERE heard
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+)
+"""
+"""Tries become requests, requests are judged by the epoch of their split, and units are taken at their first."""
+
+SUMS = """
+, scored AS (
+  SELECT h_us FROM judged WHERE NOT h_failed AND h_us IS NOT NULL ORDER BY begun, prediction_id LIMIT $first
+), bound AS (
+  SELECT coalesce($slow_over_us, CASE WHEN count(*) = $first THEN list_sort(list(h_us))[$place] END) AS slow_over FROM scored
+), trouble AS (
+  SELECT unit, begun, prediction_id, epoch,
+    CASE WHEN parted AND failed THEN challenged
+         WHEN heard AND coalesce(c_failed, false) <> h_failed THEN NOT h_failed END AS error_of,
+    CASE WHEN parted AND missing THEN challenged
+         WHEN heard AND c_missing <> h_missing THEN c_missing END AS missing_of
+  FROM judged
+), first_error AS (
+  SELECT epoch, error_of AS challenged FROM trouble WHERE error_of IS NOT NULL
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+), first_missing AS (
+  SELECT epoch, missing_of AS challenged FROM trouble WHERE missing_of IS NOT NULL
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+), paired AS (
+  SELECT c_wrong::INT AS c_error, h_failed::INT AS h_error, (c_us > slow_over)::INT AS c_slow,
+    (h_us > slow_over)::INT AS h_slow, c_missing::INT AS c_lacks, h_missing::INT AS h_lacks,
+    c_probability - h_probability AS moved
+  FROM both_heard, bound
+)
+SELECT 'split' AS what, epoch, challenged, odds, count(*) AS rows,
+  count_if(failed) AS errors, count(us > slow_over) AS slow_rows, count_if(us > slow_over) AS slow,
+  count(missing) AS missing_rows, count_if(missing) AS missing, count(probability) AS probabilities,
+  sum(probability::DECIMAL(38, 12))::DOUBLE AS total,
+  sum((probability * probability)::DECIMAL(38, 12))::DOUBLE AS squares
+FROM exposed, bound GROUP BY epoch, challenged, odds
+UNION ALL BY NAME
+SELECT 'paired' AS what, count(*) AS rows,
+  sum(c_error - h_error) AS errors_total, sum(abs(c_error - h_error)) AS errors_differ, sum(c_error) AS c_errors, sum(h_error) AS h_errors,
+  count(c_slow - h_slow) AS slow_rows, sum(c_slow - h_slow) AS slow_total, sum(abs(c_slow - h_slow)) AS slow_differ,
+  sum(c_slow) FILTER (h_slow IS NOT NULL) AS c_slow, sum(h_slow) FILTER (c_slow IS NOT NULL) AS h_slow,
+  count(c_lacks - h_lacks) AS missing_rows, sum(c_lacks - h_lacks) AS missing_total,
+  sum(abs(c_lacks - h_lacks)) AS missing_differ,
+  sum(c_lacks) FILTER (h_lacks IS NOT NULL) AS c_missing, sum(h_lacks) FILTER (c_lacks IS NOT NULL) AS h_missing,
+  count(moved) AS probabilities, sum(moved::DECIMAL(38, 12))::DOUBLE AS total,
+  sum(abs(moved)::DECIMAL(38, 12))::DOUBLE AS apart, sum((moved * moved)::DECIMAL(38, 12))::DOUBLE AS squares
+FROM paired
+UNION ALL BY NAME
+SELECT 'errors' AS what, epoch, challenged, count(*) AS rows FROM first_error GROUP BY epoch, challenged
+UNION ALL BY NAME
+SELECT 'missing' AS what, epoch, challenged, count(*) AS rows FROM first_missing GROUP BY epoch, challenged
+UNION ALL BY NAME
+SELECT 'counts' AS what, count(c_failed) AS requests, count(c_failed) FILTER (begun >= $entered) AS step_requests,
+  count_if(mode = 'paired' AND ((c_failed IS NULL AND NOT h_failed) OR (h_failed IS NULL AND NOT c_failed))) AS shed,
+  (SELECT slow_over FROM bound) AS slow_over
+FROM judged
+"""
+"""What the guardrails go by, as sums: a row per epoch, arm and logged share, and one for paired units."""
+
+SCORED = """
+, before AS (
+  SELECT unit, begun, max_by(h_probability, prediction_id) AS foretold FROM judged
+  WHERE mode <> 'split' AND h_probability IS NOT NULL GROUP BY unit, begun
+), kept AS (
+  SELECT e.request_id, e.entity, e.turn, e.prediction_id, e.begun, e.mode, e.challenged, e.odds, e.threshold,
+    e.probability, NULL::DOUBLE AS c_probability, NULL::DOUBLE AS h_probability, b.foretold
+  FROM exposed e ASOF LEFT JOIN before b ON e.unit = b.unit AND e.begun > b.begun WHERE e.probability IS NOT NULL
+  UNION ALL BY NAME
+  SELECT request_id, entity, turn, prediction_id, begun, mode, challenged, c_probability, h_probability FROM both_heard
+  WHERE c_probability IS NOT NULL AND h_probability IS NOT NULL
+)
+SELECT * EXCLUDE (turn, begun), begun AS asked_at, 'answered' AS role, '' AS version FROM kept
+UNION ALL BY NAME
+SELECT k.* EXCLUDE (turn, begun, prediction_id), t.prediction_id, t.asked_at, 'answered' AS role, '' AS version
+FROM kept k JOIN turned t ON k.request_id = t.request_id AND k.entity IS NOT DISTINCT FROM t.entity
+  AND k.turn = t.turn AND k.prediction_id <> t.prediction_id
+"""
+"""The units whose outcomes may be compared, at the request that counts; retries too, since labels may name them."""
