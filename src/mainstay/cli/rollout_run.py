@@ -46,7 +46,7 @@ def start(
     if plan is not None:
         use_case = use_case.model_copy(update={"plan": load_plan(plan)})
     policy = store_configuration(use_case, platform.blobs)
-    made = journey.start(platform, use_case.name, version, policy, because(asked, stated(why), why))
+    made = journey.start(platform, use_case.name, version, policy, because(asked, stated(why), why), say)
     if as_json:
         show_json(encode(made))
     else:

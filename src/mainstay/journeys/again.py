@@ -152,7 +152,7 @@ def _times(began: datetime, ended: datetime, told: list[Decision]) -> list[datet
 def _look(
     platform: Platform, use_case: str, rollout: Rollout, policy: Configuration, told: list[Decision], at: datetime
 ) -> Decision:
-    evidence = evidence_of(platform, use_case, rollout, policy, max(rollout.started_at, at - timedelta(minutes=1)))
+    evidence = evidence_of(platform, use_case, rollout, policy, at)
     # Which servers there were is not in the observations: it was written down with the decisions.
     last: Gathered | None = next((each.gathered for each in reversed(told) if each.at <= at and each.gathered), None)
     replicas, warm = (last.replicas, last.warm) if last else (1, 1)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from mainstay.gathered import Gathered
 from mainstay.ledger.joined import Rules
-from mainstay.ledger.kinds import SPLITS, VERSIONS
+from mainstay.ledger.kinds import DECISIONS, SPLITS, VERSIONS
 from mainstay.ledger.observations import Observations
 from mainstay.ledger.replicas import live
 from mainstay.nouns import Rollout
@@ -38,10 +38,12 @@ def replicas_of(platform: Platform, use_case: str, rollout: Rollout, now: dateti
 
 
 def evidence_of(
-    platform: Platform, use_case: str, rollout: Rollout, configuration: Configuration, until: datetime
+    platform: Platform, use_case: str, rollout: Rollout, configuration: Configuration, now: datetime
 ) -> Gathered:
-    """Everything that traffic said of the two arms until then."""
+    """Everything that traffic said of the two arms, as far as it can be known at `now`."""
     splits = platform.ledger.history(use_case, SPLITS, use_case)
+    told = platform.ledger.history(use_case, DECISIONS, rollout.id)
+    frozen = (fact.body.gathered.slow_over_us for fact in told if fact.body.gathered is not None)
     return gather(
         observations_of(platform, use_case),
         splits,
@@ -49,7 +51,9 @@ def evidence_of(
         rules_of(configuration.label),
         configuration.profit,
         live(platform.ledger, use_case),
-        until,
+        now,
+        action_changes_outcome=configuration.label.action_changes_outcome,
+        slow_over_us=next((bound for bound in frozen if bound is not None), None),
     )
 
 

@@ -7,7 +7,7 @@ again. Two operators share the work by a lease, and by the numbers of the facts:
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mainstay.decided import Decision, Move
 from mainstay.digests import short
@@ -22,8 +22,6 @@ from mainstay.rollout.advance import BEFORE, advance, begin, taken_away
 from mainstay.wiring import Platform
 
 OPERATOR = "operator"
-LAG = timedelta(minutes=1)
-"""How far back evidence ends: until then it has reached the observations."""
 
 Tell = Callable[[str], None]
 
@@ -68,8 +66,7 @@ def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> De
         return Decision(rollout.id, now, step, Move.GO_HOME, ended, rollout.configuration)
     if not here.begun:
         return begin(rollout, here.plan, replicas_of(platform, use_case, rollout, now), now)
-    until = max(rollout.started_at, now - LAG)
-    gathered = evidence_of(platform, use_case, rollout, here.configuration, until)
+    gathered = evidence_of(platform, use_case, rollout, here.configuration, now)
     verdict = verdict_of(platform, use_case, rollout, here.configuration, gathered)
     return advance(rollout, here.plan, verdict, gathered, now)
 

@@ -20,7 +20,7 @@ from mainstay.journeys.mirrored import mirror
 from mainstay.journeys.parts import parts_of
 from mainstay.journeys.progress import DONE, Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle
-from mainstay.journeys.rollout import running, start
+from mainstay.journeys.rollout import check_ahead, running, start
 from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, ROLLOUTS, RUNS, SPLITS, VERDICTS
@@ -29,7 +29,7 @@ from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
 from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
-from mainstay.registry.configured import store_configuration
+from mainstay.registry.configured import configuration, store_configuration
 from mainstay.registry.live import go_live
 from mainstay.registry.loading import load
 from mainstay.registry.manifest import Against, entity_of
@@ -53,6 +53,7 @@ def release(
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
+    _check_plan(platform, use_case, asked)
     far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
     if candidate is None:
@@ -221,10 +222,18 @@ def roll_out(platform: Platform, use_case: UseCase, version: ModelVersion, asked
     if use_case.plan.kind == "kill_switch":
         tell(f"the plan is a kill switch: {version.version} is on the shelf, and no rollout starts")
         return None
-    made = start(platform, name, version.version, store_configuration(use_case, platform.blobs), asked)
+    made = start(platform, name, version.version, store_configuration(use_case, platform.blobs), asked, tell)
     tell(f"rollout {short(made.id)} of {version.version} against {made.champion}: `mainstay operate` moves it")
     _mirror(platform, use_case, tell)
     return made
+
+
+def _check_plan(platform: Platform, use_case: UseCase, asked: Asked) -> None:
+    """Refused where a rollout by the plan would be: told before anything is trained for it."""
+    live = platform.ledger.latest(use_case.name, SPLITS, use_case.name)
+    if live is not None and use_case.plan is not None and use_case.plan.kind != "kill_switch":
+        policy = store_configuration(use_case, platform.blobs)
+        check_ahead(platform, use_case.name, configuration(policy, platform.blobs), asked.reason)
 
 
 def _was_live(platform: Platform, use_case: UseCase, version: ModelVersion) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 from mainstay.decided import Decision, Move
 from mainstay.digests import new_id, short
 from mainstay.errors import Conflict, NotFound, Refused
+from mainstay.journeys.ahead import look_ahead
 from mainstay.journeys.asked import Asked
+from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import ATTEMPTS, recorded
 from mainstay.ledger.facts import Entry, Fact, Ledger
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS, VERSIONS
@@ -21,6 +23,7 @@ from mainstay.registry.loading import load
 from mainstay.registry.shelf import signed
 from mainstay.registry.versioning import number
 from mainstay.rollout.advance import BEFORE, Bound, begun, moved, split_after, split_before
+from mainstay.rollout.preview import promises, refusal
 from mainstay.usecase import Plan
 from mainstay.wiring import Platform
 
@@ -61,21 +64,26 @@ def live_configuration(platform: Platform, use_case: str) -> Configuration | Non
     return None if split is None else configuration(split.body.configuration, platform.blobs)
 
 
-def start(platform: Platform, use_case: str, version: str, policy: str, asked: Asked) -> Rollout:
+def start(
+    platform: Platform, use_case: str, version: str, policy: str, asked: Asked, tell: Tell = lambda words: None
+) -> Rollout:
     """Start the plan of a stored configuration (`policy`, its digest) for a version. Traffic moves with the operator.
 
     The challenger stands by, and its first step begins once every server holds it warm; an immediate plan begins at
     once where no server runs, for then there is nobody to wait for. Refused where a rollout runs already, the version
-    is live already or cannot be believed, or there is no plan to start; NotFound for an unknown version; Conflict
-    where others were faster five times in a row.
+    is live already or cannot be believed, or there is no plan to start or none that can keep its promise; NotFound for
+    an unknown version; Conflict where others were faster five times in a row.
     """
-    plan = configuration(policy, platform.blobs).plan
+    found = configuration(policy, platform.blobs)
+    plan = found.plan
     if plan is None:
         raise Refused("there is no plan: write `plan: {kind: canary}` into the use case", use_case)
     if plan.kind == "kill_switch":
         raise Refused("its plan is a kill switch: no rollout starts while that stands", use_case)
     recorded(platform.ledger, use_case, VERSIONS, version)
     load(use_case, version, platform.blobs, platform.trusted())
+    _check_free(platform, use_case, version, _split(platform, use_case).body)
+    tell(check_ahead(platform, use_case, found, asked.reason))
     for left in reversed(range(ATTEMPTS)):
         now = platform.settings.clock()
         split = _split(platform, use_case)
@@ -94,6 +102,20 @@ def start(platform: Platform, use_case: str, version: str, policy: str, asked: A
         else:
             return made
     raise Conflict("others moved each time that it was tried; try again", use_case)
+
+
+def check_ahead(platform: Platform, use_case: str, found: Configuration, why: str) -> str:
+    """What the plan of a configuration promises at today's traffic. Refused, with the numbers, where it cannot be kept.
+
+    `why` is the reason that its start is given.
+    """
+    if found.plan is None:
+        raise Refused("there is no plan to look ahead on", use_case)
+    ahead = look_ahead(platform, use_case, found.plan, found.label, why)
+    refused = refusal(ahead)
+    if refused is not None:
+        raise Refused(refused, f"the plan of {use_case}")
+    return promises(ahead)
 
 
 def _check_free(platform: Platform, use_case: str, version: str, split: Split) -> None:

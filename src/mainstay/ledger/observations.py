@@ -7,6 +7,7 @@ A reader who keeps the `seq` of `head` reads the same rows again, whatever is sh
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,19 @@ from mainstay.nouns import Window
 from mainstay.observed import ObservationFile
 
 EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came in a window: requests (a batch's rows are one each), since when, and how one version did.
+
+    `scored` are the version's own scorings of what it was to answer, `errors` those of them that made no score.
+    """
+
+    requests: int
+    first_at: datetime | None
+    scored: int
+    errors: int
 
 
 class Observations:
@@ -101,6 +115,21 @@ class Observations:
             f" WHERE asked_at >= $window_start AND asked_at < $window_end), {query}"
         )
         return ask(whole, {**values, **bounds, "paths": [self._local(file) for file in files]}, tables, place)
+
+    def seen(self, window: Window, version: str, seq: int | None = None) -> Seen:
+        """How much was asked within a window, and how often `version` failed: counted by DuckDB, no row is read in."""
+        files = live_files(self._ledger, self._use_case, "prediction", window, seq)
+        if not files:
+            return Seen(0, None, 0, 0)
+        query = """SELECT count(DISTINCT prediction_id) AS requests, min(asked_at) AS first_at,
+            count(*) FILTER (version = $version) AS scored,
+            count(*) FILTER (version = $version AND outcome <> 'ok') AS errors
+            FROM read_parquet($paths, union_by_name = true)
+            WHERE role <> 'listened' AND asked_at >= $start AND asked_at < $end"""
+        paths = [self._local(file) for file in files]
+        values = {"paths": paths, "start": window.start, "end": window.end, "version": version}
+        (found,) = ask(query, values, {}, f"observations of {self._use_case}").to_pylist()
+        return Seen(**found)
 
     def _read(
         self, kind: str, window: Window, seq: int | None, order: str, only: Sequence[str] | None = None

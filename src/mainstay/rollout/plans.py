@@ -30,7 +30,8 @@ def steps_of(plan: Plan) -> tuple[Step, ...]:
 
     A step lasts until its hold is over, its `at_least` is reached and it has what it needs; at its deadline (the
     plan's, where it has none) it goes home. Every step needs `no_harm` unless it says otherwise; but where a winner is
-    chosen (`ab`, `paired_shadow`, `bandit`), the last step before share 1 needs `better`. An immediate plan answers everything from its start, and is watched for its hold.
+    chosen (`ab`, `paired_shadow`, `bandit`), the last step before share 1 needs `better`. An immediate plan answers
+    everything from its start, and is watched for its hold.
     """
     steps = plan.steps or _STEPS[plan.kind]
     deciding = max((number for number, step in enumerate(steps) if step.share < 1), default=None)
