@@ -37,7 +37,7 @@ from mainstay.usecase import UseCase
 from mainstay.usecase_file import loads
 from mainstay.verdicts import Limit, Verdict, check
 
-pytest_plugins = ["served"]
+pytest_plugins = ["served", "rolled"]
 
 TINY = """
 schema: 1

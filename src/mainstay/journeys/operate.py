@@ -46,7 +46,7 @@ def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATO
     try:
         rollout = running(platform.ledger, use_case)
         if rollout is None:
-            return Ticked(True, _next_in_turn(platform, use_case))
+            return Ticked(True, _next_in_turn(platform, use_case, now))
         here = stage(platform, use_case, rollout)
         decision = decided(platform, use_case, here, now)
         if not _is_news(platform, use_case, decision):
@@ -92,7 +92,7 @@ def _words(decision: Decision) -> tuple[object, ...]:
     return decision.step, decision.move, decision.reason, said
 
 
-def _next_in_turn(platform: Platform, use_case: str) -> str | None:
+def _next_in_turn(platform: Platform, use_case: str, now: datetime) -> str | None:
     """Start the rollout of the first version that waits, by the plan that is live; what was done, in words."""
     turn = next((each.version for each in waiting(platform.ledger, use_case) if each.superseded is None), None)
     split = platform.ledger.latest(use_case, SPLITS, use_case)
@@ -101,7 +101,7 @@ def _next_in_turn(platform: Platform, use_case: str) -> str | None:
         return None
     asked = Asked(OPERATOR, f"It is the turn of {turn}.", platform.settings.home)
     try:
-        made = start(platform, use_case, turn, split.body.configuration, asked)
+        made = start(platform, use_case, turn, split.body.configuration, asked, now=now)
     except (Refused, NotFound) as error:
         return f"{turn} cannot take its turn: {error}"
     return f"rollout {short(made.id)} of {turn} starts against {made.champion}: it is its turn"

@@ -5,6 +5,7 @@ them. Who else moved first makes it a Conflict, and nothing is written.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from mainstay.decided import Decision, Move
@@ -65,7 +66,13 @@ def live_configuration(platform: Platform, use_case: str) -> Configuration | Non
 
 
 def start(
-    platform: Platform, use_case: str, version: str, policy: str, asked: Asked, tell: Tell = lambda words: None
+    platform: Platform,
+    use_case: str,
+    version: str,
+    policy: str,
+    asked: Asked,
+    tell: Tell = lambda words: None,
+    now: datetime | None = None,
 ) -> Rollout:
     """Start the plan of a stored configuration (`policy`, its digest) for a version. Traffic moves with the operator.
 
@@ -85,17 +92,17 @@ def start(
     _check_free(platform, use_case, version, _split(platform, use_case).body)
     tell(check_ahead(platform, use_case, found, asked.reason))
     for left in reversed(range(ATTEMPTS)):
-        now = platform.settings.clock()
+        at = now or platform.settings.clock()
         split = _split(platform, use_case)
         _check_free(platform, use_case, version, split.body)
-        made = Rollout(new_id(now), split.body.champion, version, policy, 0, now, now, now + plan.deadline)
+        made = Rollout(new_id(at), split.body.champion, version, policy, 0, at, at, at + plan.deadline)
         bound = bound_of(platform, use_case, made)
         wanted = split_before(split.body, made, bound)
         if plan.kind == "immediate" and not live(platform.ledger, use_case):
             wanted = replace(split_after(wanted, made, plan, bound), number=wanted.number)
         entries = (Entry(ROLLOUTS, made.id, made), Entry(SPLITS, use_case, wanted, split.number))
         try:
-            platform.ledger.write(use_case, *entries, at=now, actor=asked.actor, reason=asked.reason)
+            platform.ledger.write(use_case, *entries, at=at, actor=asked.actor, reason=asked.reason)
         except Conflict:
             if not left:
                 raise
@@ -155,7 +162,7 @@ def write(platform: Platform, use_case: str, here: Stage, decision: Decision, ac
     rollout = moved(here.rollout.body, decision)
     known = platform.ledger.latest(use_case, DECISIONS, rollout.id)
     entries: list[Entry[Any]] = [Entry(DECISIONS, rollout.id, decision, known.number if known else 0)]
-    if rollout != here.rollout.body:
+    if decision.move is not Move.HOLD:
         entries.append(Entry(ROLLOUTS, rollout.id, rollout, here.rollout.number))
         split = split_after(here.split.body, rollout, here.plan, bound_of(platform, use_case, rollout))
         if split != here.split.body:
