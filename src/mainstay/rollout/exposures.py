@@ -73,7 +73,11 @@ def sums(asking: Asking, window: Window, slow_over_us: float | None) -> list[Row
 
 REQUESTS = """
 row AS (
-  SELECT request_id, entity, unit, prediction_id, asked_at, role, version, assigned, share, split, pinned, threshold,
+  SELECT hash(request_id, entity) AS request, hash(unit) AS unit, hash(prediction_id) AS tie, asked_at,
+    role = 'answered' AS answered, role = 'attempted' AS attempted,
+    version = $challenger AS c, version = $champion AS h,
+    CASE assigned WHEN $challenger THEN true WHEN $champion THEN false END AS challenged,
+    share, split, pinned, threshold,
     outcome <> 'ok' AS failed,
     CASE WHEN outcome = 'ok' AND probability BETWEEN 0 AND 1 THEN probability END AS probability,
     CASE WHEN isfinite(scoring_us) THEN scoring_us END AS scoring_us,
@@ -82,62 +86,64 @@ row AS (
                                ['stale', 'unknown_entity']), false) AS missing
   FROM asked
 ), again AS (
-  SELECT request_id, entity FROM row GROUP BY ALL HAVING min(prediction_id) <> max(prediction_id)
+  SELECT request FROM row GROUP BY request HAVING min(tie) <> max(tie)
 ), gap AS (
-  SELECT request_id, entity, prediction_id, asked_at,
+  SELECT request, tie, asked_at,
     coalesce(asked_at - lag(asked_at) OVER same > $retry::INTERVAL, true) AS anew
-  FROM (
-    SELECT r.request_id, r.entity, r.prediction_id, min(r.asked_at) AS asked_at FROM row r
-    SEMI JOIN again ON again.request_id = r.request_id AND again.entity IS NOT DISTINCT FROM r.entity GROUP BY ALL
-  ) WINDOW same AS (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id)
+  FROM (SELECT request, tie, min(asked_at) AS asked_at FROM row SEMI JOIN again USING (request) GROUP BY ALL)
+  WINDOW same AS (PARTITION BY request ORDER BY asked_at, tie)
 ), turned AS (
   SELECT *, sum(anew::INT) OVER same AS turn, row_number() OVER same AS nth
-  FROM gap WINDOW same AS (PARTITION BY request_id, entity ORDER BY asked_at, prediction_id)
+  FROM gap WINDOW same AS (PARTITION BY request ORDER BY asked_at, tie)
 ), request AS (
-  SELECT request_id, entity, turn,
-    min(asked_at) AS begun, min_by(prediction_id, nth) AS prediction_id, min_by(unit, nth) AS unit,
-    min_by(assigned, nth) AS assigned, min_by(share, nth) AS share, min_by(split, nth) AS split,
+  SELECT request, turn,
+    min(asked_at) AS begun, min_by(tie, nth) AS tie, min_by(unit, nth) AS unit,
+    min_by(challenged, nth) AS challenged, min_by(share, nth) AS share, min_by(split, nth) AS split,
     min_by(pinned, nth) AS pinned,
-    bool_or(role = 'attempted') AS failed,
-    min_by(probability, nth) FILTER (role = 'answered') AS probability,
-    min_by(threshold, nth) FILTER (role = 'answered') AS threshold,
-    bool_or(failed) FILTER (version = $challenger) AS c_failed,
-    bool_or(failed) FILTER (version = $champion) AS h_failed,
-    min_by(probability, nth) FILTER (version = $challenger) AS c_probability,
-    min_by(probability, nth) FILTER (version = $champion) AS h_probability,
-    min_by(scoring_us, nth) FILTER (version = $challenger) AS c_us,
-    min_by(scoring_us, nth) FILTER (version = $champion) AS h_us,
-    min_by(missing, nth) FILTER (version = $challenger) AS c_missing,
-    min_by(missing, nth) FILTER (version = $champion) AS h_missing
-  FROM (SELECT row.*, turn, coalesce(turned.nth, 1) AS nth FROM row LEFT JOIN turned USING (prediction_id))
-  GROUP BY ALL
+    bool_or(attempted) AS failed,
+    min_by(probability, nth) FILTER (answered) AS probability,
+    min_by(threshold, nth) FILTER (answered) AS threshold,
+    bool_or(failed) FILTER (c) AS c_failed,
+    bool_or(failed) FILTER (h) AS h_failed,
+    min_by(probability, nth) FILTER (c) AS c_probability,
+    min_by(probability, nth) FILTER (h) AS h_probability,
+    min_by(scoring_us, nth) FILTER (c) AS c_us,
+    min_by(scoring_us, nth) FILTER (h) AS h_us,
+    min_by(missing, nth) FILTER (c) AS c_missing,
+    min_by(missing, nth) FILTER (h) AS h_missing
+  FROM (
+    SELECT row.*, coalesce(turned.turn, 1) AS turn, coalesce(turned.nth, 1) AS nth
+    FROM row LEFT JOIN turned USING (request, tie)
+  )
+  GROUP BY request, turn
 ), judged AS (
-  SELECT request.*, epoch, mode, assigned = $challenger AS challenged,
-    CASE WHEN assigned = $challenger THEN coalesce(c_us, h_us) ELSE coalesce(h_us, c_us) END AS us,
-    CASE WHEN assigned = $challenger THEN coalesce(c_missing, h_missing) ELSE coalesce(h_missing, c_missing) END
+  SELECT request.*, epoch, mode,
+    CASE WHEN challenged THEN coalesce(c_us, h_us) ELSE coalesce(h_us, c_us) END AS us,
+    CASE WHEN challenged THEN coalesce(c_missing, h_missing) ELSE coalesce(h_missing, c_missing) END
       AS missing,
-    CASE WHEN assigned = $challenger THEN share ELSE 1 - share END AS odds,
+    CASE WHEN challenged THEN share ELSE 1 - share END AS odds,
     mode = 'split' AND share > 0 AND share < 1 AS parted,
     mode = 'paired' AND (h_failed OR (h_failed IS NOT NULL AND c_failed IS NOT NULL)) AS heard
   FROM request JOIN epochs USING (split)
-  WHERE NOT pinned AND begun >= $start AND begun < $end AND assigned IN ($challenger, $champion)
+  WHERE NOT pinned AND begun >= $start AND begun < $end AND challenged IS NOT NULL
 ), exposed AS (
   SELECT * FROM judged WHERE parted
-  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, tie) = 1
 ), both_heard AS (
   SELECT *, coalesce(c_failed, false) AS c_wrong FROM judged WHERE heard
-  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, tie) = 1
 )
 """
 """Tries become requests, requests are judged by the epoch of their split, and units are taken at their first."""
 
 SUMS = """
 , scored AS (
-  SELECT h_us FROM judged WHERE NOT h_failed AND h_us IS NOT NULL ORDER BY begun, prediction_id LIMIT $first
+  SELECT h_us FROM judged WHERE NOT h_failed AND h_us IS NOT NULL ORDER BY begun, tie LIMIT $first
 ), bound AS (
-  SELECT coalesce($slow_over_us, CASE WHEN count(*) = $first THEN list_sort(list(h_us))[$place] END) AS slow_over FROM scored
+  SELECT coalesce($slow_over_us, CASE WHEN count(*) = $first THEN list_sort(list(h_us))[$place] END) AS slow_over
+  FROM scored
 ), trouble AS (
-  SELECT unit, begun, prediction_id, epoch,
+  SELECT unit, begun, tie, epoch,
     CASE WHEN parted AND failed THEN challenged
          WHEN heard AND coalesce(c_failed, false) <> h_failed THEN NOT h_failed END AS error_of,
     CASE WHEN parted AND missing THEN challenged
@@ -145,10 +151,10 @@ SUMS = """
   FROM judged
 ), first_error AS (
   SELECT epoch, error_of AS challenged FROM trouble WHERE error_of IS NOT NULL
-  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, tie) = 1
 ), first_missing AS (
   SELECT epoch, missing_of AS challenged FROM trouble WHERE missing_of IS NOT NULL
-  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, prediction_id) = 1
+  QUALIFY row_number() OVER (PARTITION BY unit ORDER BY begun, tie) = 1
 ), paired AS (
   SELECT c_wrong::INT AS c_error, h_failed::INT AS h_error, (c_us > slow_over)::INT AS c_slow,
     (h_us > slow_over)::INT AS h_slow, c_missing::INT AS c_lacks, h_missing::INT AS h_lacks,
@@ -156,14 +162,15 @@ SUMS = """
   FROM both_heard, bound
 )
 SELECT 'split' AS what, epoch, challenged, odds, count(*) AS rows,
-  count_if(failed) AS errors, count(us > slow_over) AS slow_rows, count_if(us > slow_over) AS slow,
-  count(missing) AS missing_rows, count_if(missing) AS missing, count(probability) AS probabilities,
+  count(*) FILTER (failed) AS errors, count(us > slow_over) AS slow_rows, count(*) FILTER (us > slow_over) AS slow,
+  count(missing) AS missing_rows, count(*) FILTER (missing) AS missing, count(probability) AS probabilities,
   sum(probability::DECIMAL(38, 12))::DOUBLE AS total,
   sum((probability * probability)::DECIMAL(38, 12))::DOUBLE AS squares
 FROM exposed, bound GROUP BY epoch, challenged, odds
 UNION ALL BY NAME
 SELECT 'paired' AS what, count(*) AS rows,
-  sum(c_error - h_error) AS errors_total, sum(abs(c_error - h_error)) AS errors_differ, sum(c_error) AS c_errors, sum(h_error) AS h_errors,
+  sum(c_error - h_error) AS errors_total, sum(abs(c_error - h_error)) AS errors_differ,
+  sum(c_error) AS c_errors, sum(h_error) AS h_errors,
   count(c_slow - h_slow) AS slow_rows, sum(c_slow - h_slow) AS slow_total, sum(abs(c_slow - h_slow)) AS slow_differ,
   sum(c_slow) FILTER (h_slow IS NOT NULL) AS c_slow, sum(h_slow) FILTER (c_slow IS NOT NULL) AS h_slow,
   count(c_lacks - h_lacks) AS missing_rows, sum(c_lacks - h_lacks) AS missing_total,
@@ -178,7 +185,9 @@ UNION ALL BY NAME
 SELECT 'missing' AS what, epoch, challenged, count(*) AS rows FROM first_missing GROUP BY epoch, challenged
 UNION ALL BY NAME
 SELECT 'counts' AS what, count(c_failed) AS requests, count(c_failed) FILTER (begun >= $entered) AS step_requests,
-  count_if(mode = 'paired' AND ((c_failed IS NULL AND NOT h_failed) OR (h_failed IS NULL AND NOT c_failed))) AS shed,
+  count(*) FILTER (
+    mode = 'paired' AND ((c_failed IS NULL AND NOT h_failed) OR (h_failed IS NULL AND NOT c_failed))
+  ) AS shed,
   (SELECT slow_over FROM bound) AS slow_over
 FROM judged
 """
@@ -186,20 +195,22 @@ FROM judged
 
 SCORED = """
 , before AS (
-  SELECT unit, begun, max_by(h_probability, prediction_id) AS foretold FROM judged
+  SELECT unit, begun, max_by(h_probability, tie) AS foretold FROM judged
   WHERE mode <> 'split' AND h_probability IS NOT NULL GROUP BY unit, begun
 ), kept AS (
-  SELECT e.request_id, e.entity, e.turn, e.prediction_id, e.begun, e.mode, e.challenged, e.odds, e.threshold,
-    e.probability, NULL::DOUBLE AS c_probability, NULL::DOUBLE AS h_probability, b.foretold
+  SELECT e.request, e.turn, e.mode, e.challenged, e.odds, e.threshold, e.probability,
+    NULL::DOUBLE AS c_probability, NULL::DOUBLE AS h_probability, b.foretold
   FROM exposed e ASOF LEFT JOIN before b ON e.unit = b.unit AND e.begun > b.begun WHERE e.probability IS NOT NULL
   UNION ALL BY NAME
-  SELECT request_id, entity, turn, prediction_id, begun, mode, challenged, c_probability, h_probability FROM both_heard
+  SELECT request, turn, mode, challenged, c_probability, h_probability FROM both_heard
   WHERE c_probability IS NOT NULL AND h_probability IS NOT NULL
+), named AS (
+  SELECT hash(request_id, entity) AS request, hash(prediction_id) AS tie, prediction_id, request_id, entity, asked_at
+  FROM asked
 )
-SELECT * EXCLUDE (turn, begun), begun AS asked_at, 'answered' AS role, '' AS version FROM kept
-UNION ALL BY NAME
-SELECT k.* EXCLUDE (turn, begun, prediction_id), t.prediction_id, t.asked_at, 'answered' AS role, '' AS version
-FROM kept k JOIN turned t ON k.request_id = t.request_id AND k.entity IS NOT DISTINCT FROM t.entity
-  AND k.turn = t.turn AND k.prediction_id <> t.prediction_id
+SELECT kept.* EXCLUDE (request, turn), prediction_id, request_id, entity, named.asked_at, 'answered' AS role,
+  '' AS version
+FROM named LEFT JOIN turned USING (request, tie) JOIN kept
+  ON kept.request = named.request AND kept.turn = coalesce(turned.turn, 1)
 """
-"""The units whose outcomes may be compared, at the request that counts; retries too, since labels may name them."""
+"""The units whose outcomes may be compared, at the request that counts; its retries too, since labels may name them."""
