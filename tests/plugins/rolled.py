@@ -13,7 +13,7 @@ from served import manifest_of
 from mainstay.adapters.signing import Signer
 from mainstay.digests import sha256, unit_interval
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.operate import Ticked, tick
+from mainstay.journeys.operate import Ticked, operate, tick
 from mainstay.journeys.rollout import start
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS, VERSIONS
@@ -40,7 +40,7 @@ schema: 1
 name: tiny
 source: tiny.csv
 entity: id
-label: {{column: left, positive: "Yes", horizon: 1d, absent_means: "No", action_changes_outcome: false}}
+label: {{column: left, positive: "Yes", horizon: 1d, action_changes_outcome: false}}
 contract:
   columns:
     id: {{type: identifier}}
@@ -102,11 +102,15 @@ class Trial:
         asked = Asked("user:ada", "It is better.", Path())
         return start(self.opened, "tiny", version, self.policy(plan), asked, now=self.at)
 
-    def tick(self, holder: str = "operator") -> Ticked:
-        """A look of the operator now, while the servers report themselves."""
+    def reports(self) -> None:
+        """The server reports itself, where one runs."""
         if self.warm is not None:
             report(self.opened.ledger, Replica("r1", "host-a", "tiny", self.split().number, self.warm, self.at))
-        return tick(self.opened, "tiny", self.at, holder)
+
+    def tick(self, holder: str = "operator", lease: float = 30.0) -> Ticked:
+        """A look of the operator now, while the servers report themselves."""
+        self.reports()
+        return tick(self.opened, "tiny", self.at, holder, lease)
 
     def passes(self, hours: float, traffic: bool = True) -> None:
         """So many hours of customers, all shipped; those whose horizon ends within are labelled."""
@@ -219,3 +223,9 @@ def trial(
         return here
 
     return made
+
+
+def operates(home: Path, now: datetime, holder: str) -> None:
+    """An operator in a process of its own, at a time that stands still, until it is killed."""
+    opened = platform(Settings(home=home, now=now, mlflow="http://127.0.0.1:1"))
+    operate(opened, lambda: ["tiny"], 0.01, holder, lambda seconds: False, lambda words: None)
