@@ -1,6 +1,8 @@
 """`kill -9` of the operator at any moment: the next tick ends what it began, and nothing is done twice."""
 
 import multiprocessing
+import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -64,8 +66,10 @@ def check(here: Trial) -> None:
 
 @pytest.mark.long
 def test_killed_fifty_times_at_random_the_next_tick_repairs_it_and_nothing_is_done_twice(
-    trial: Callable[..., Trial], tiny_bundle: Bundle, tiny_signer: Signer
+    trial: Callable[..., Trial], tiny_bundle: Bundle, tiny_signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The server that children are forked from takes what it imports from there, and has it before the first of them.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     here = trial(plan=PLAN, a_day=400)
     here.warm = VERSIONS
     for version in VERSIONS[2:]:
@@ -73,22 +77,25 @@ def test_killed_fifty_times_at_random_the_next_tick_repairs_it_and_nothing_is_do
     here.start(plan=PLAN)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["rolled", "duckdb", "mlflow"])
+    ready, says = processes.Pipe(duplex=False)
     random = np.random.default_rng(11)
-    unfinished = mended = 0
+    undone = mended = 0
     for kill in range(50):
         here.passes(12)
         here.reports()
         before = len(here.opened.ledger.since("tiny"))
         holder = f"operator-{kill}" if kill % 10 else "operator"
         here.opened.ledger.close()
-        operator = processes.Process(target=operates, args=(here.opened.settings.home, here.at, holder))
+        operator = processes.Process(target=operates, args=(here.opened.settings.home, here.at, holder, says))
         operator.start()
-        time.sleep(float(random.uniform(0.02, 0.7)))
+        assert ready.poll(60)
+        ready.recv()
+        time.sleep(float(random.uniform(0.0, 0.6)))
         operator.kill()
         operator.join()
         operator.close()
         check(here)
-        unfinished += len(here.opened.ledger.since("tiny")) == before
+        undone += len(here.opened.ledger.since("tiny")) == before
         # The one after it has the lease at once where it was killed before or after its turn, else once that ran out.
         until = time.monotonic() + 5
         while not here.tick("another" if kill % 2 else holder, lease=0.01).acts:
@@ -102,5 +109,5 @@ def test_killed_fifty_times_at_random_the_next_tick_repairs_it_and_nothing_is_do
     assert len(done) > 5
     assert [each.challenger for each in done] == list(VERSIONS[1 : len(done) + 1])
     assert all(each.phase is Phase.PROMOTED for each in done[:-1])
-    assert 0 < unfinished < 50, "some were killed before they wrote, and some after"
-    assert mended == 50 or mended > 40
+    assert 5 < undone < 45, "some were killed before they wrote, and some after"
+    assert mended > 40

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -225,7 +226,8 @@ def trial(
     return made
 
 
-def operates(home: Path, now: datetime, holder: str) -> None:
-    """An operator in a process of its own, at a time that stands still, until it is killed."""
+def operates(home: Path, now: datetime, holder: str, ready: Connection) -> None:
+    """An operator in a process of its own, at a time that stands still, until it is killed; it says when it begins."""
     opened = platform(Settings(home=home, now=now, mlflow="http://127.0.0.1:1"))
+    ready.send("ready")
     operate(opened, lambda: ["tiny"], 0.01, holder, lambda seconds: False, lambda words: None)
