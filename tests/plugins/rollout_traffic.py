@@ -1,10 +1,10 @@
 """Traffic of a rollout, written down as serving does and shipped to Parquet, for tests of what is gathered from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mainstay.adapters.blobs import blobs_from
 from mainstay.adapters.stream import Spool
@@ -22,7 +22,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RULES = Rules("Yes", horizon=12 * HOUR, grace=HOUR, absent_means="No")
 CHAMPION, CHALLENGER = "1.0.0", "1.1.0"
-FEATURES = {"age": "number", "plan": "category"}
+FEATURES: Mapping[str, Literal["number", "category"]] = {"age": "number", "plan": "category"}
 ROLLOUT = Rollout("r1", CHAMPION, CHALLENGER, "c", 0, START, START, START + 14 * DAY)
 
 
