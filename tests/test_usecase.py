@@ -99,6 +99,22 @@ def test_categories_are_spelt_in_one_way() -> None:
         ("value_saved: 400", "value_saved: .inf", "profit.value_saved: input should be a finite number"),
         ("deadline: 14d", "deadline: 7d", "plan: the deadline must come after all the holds of the steps"),
         ("deadline: 14d", "deadline: 99999999999d", "is longer than 36500 days"),
+        ("kind: canary", "kind: shadow", "plan.steps.0.share: in a shadow plan one arm answers everything"),
+        ("kind: canary", "kind: kill_switch", "plan.steps: a kill switch takes the challenger out at once"),
+        ("kind: canary", "kind: immediate", "plan.steps: an immediate plan has one step, of share 1"),
+        ("kind: canary", "kind: canaries", "plan.kind: input should be 'rolling', 'blue_green', 'canary'"),
+        ("kind: canary", "kind: canary\n  floor: 0.1", "plan.floor: only a bandit moves its shares"),
+        ("kind: canary", "kind: bandit\n  floor: 0.5", "plan.floor: input should be less than 0.5, not 0.5"),
+        ("kind: canary", 'kind: canary\n  reason: ""', "plan.reason: string should have at least 1 character"),
+        ("hold: 1d, at_least", "hold: 1d, deadline: 1d, at_least", "a step's deadline comes after its hold"),
+        ("{share: 1, hold: 1d}", "{share: 1, hold: 1d, needs: better}", "plan.steps.2.needs: at share 1 it was chosen"),
+        (
+            "hold: 1d, at_least",
+            "hold: 1d, needs: luck, at_least",
+            "plan.steps.0.needs: input should be 'no_harm', 'non",
+        ),
+        ("errors: x2", "errors: x1", "plan.notice.errors: harm is a ratio above 1, as in x2, not x1"),
+        ("log_loss: 0.01}", "log_loss: 0.01, shift: 0}", "plan.margins.shift: input should be greater than 0, not 0"),
         ("    observed_at: {", "    __held_out__: {", "names between double underscores are kept"),
         ('values: ["No", "Yes"], nullable', "nullable", "a label has exactly two classes"),
     ],
@@ -208,3 +224,20 @@ def test_a_use_case_cannot_be_changed() -> None:
     churn: UseCase = load(CHURN)
     with pytest.raises(ValueError, match="frozen"):
         churn.name = "other"  # type: ignore[misc]  # what the test is about
+
+
+def test_a_margin_of_profit_needs_to_know_what_a_decision_is_worth() -> None:
+    assert loads(changed("log_loss: 0.01}", "log_loss: 0.01, profit: 0.5}")).plan is not None
+    worthless = changed("profit: {offer_cost: 20, value_saved: 400, save_rate: 0.3}\n", "")
+    with pytest.raises(Refused, match="nobody knows what a decision is worth"):
+        loads(worthless.replace("log_loss: 0.01}", "log_loss: 0.01, profit: 0.5}"))
+
+
+def test_a_test_of_two_arms_needs_both_to_answer() -> None:
+    text = CHURN.read_text()
+    start, end = text.index("  steps:"), text.index("  deadline:")
+    alone = text[:start] + "  steps: [{share: 0, hold: 1d}, {share: 1, hold: 1d}]\n" + text[end:]
+    for kind in ("ab", "bandit"):
+        with pytest.raises(Refused, match=f"a plan of kind {kind} needs a step with a share between 0 and 1"):
+            loads(alone.replace("kind: canary", f"kind: {kind}"))
+    assert loads(alone.replace("kind: canary", "kind: shadow")).plan is not None

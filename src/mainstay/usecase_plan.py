@@ -83,6 +83,8 @@ def check_plan(plan: Plan) -> None:
         raise ValueError(f"at plan.steps.{between[0]}.share: {said}")
     if plan.kind in ("ab", "bandit") and plan.steps and not between:
         raise ValueError(f"at plan.steps: a plan of kind {plan.kind} needs a step with a share between 0 and 1")
+    if plan.notice is not None and not float(plan.notice.errors.removeprefix("x")) > 1:
+        raise ValueError(f"at plan.notice.errors: harm is a ratio above 1, as in x2, not {plan.notice.errors}")
     if plan.kind != "bandit" and plan.floor is not None:
         raise ValueError(f"at plan.floor: only a bandit moves its shares, so a plan of kind {plan.kind} has no floor")
     for number, step in enumerate(plan.steps):

@@ -5,6 +5,7 @@ Every arm's requests have an error or none, are slow or not, lack a feature or n
 or more), everything else as counts.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -66,56 +67,57 @@ class World:
     loss: Floats = field(default_factory=lambda: LOSS)
 
 
+Running = list[list[int]]
+"""By run, and by look counted from 1: how many so far; 0 before the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Cumulative, by run and look: of each name ψ's total and squares, and the events of each arm."""
 
     world: World
-    challenger: Counts
-    champion: Counts
-    events: Mapping[str, tuple[Counts, Counts]]
-    total: Mapping[str, Floats]
-    squares: Mapping[str, Floats]
-    left: tuple[Counts, Counts]
+    challenger: list[int]
+    champion: list[int]
+    events: Mapping[str, tuple[Running, Running]]
+    total: Mapping[str, list[list[float]]]
+    squares: Mapping[str, list[list[float]]]
+    left: tuple[Running, Running]
+    begins: list[int]
 
     def __iter__(self) -> Iterator[Callable[[int], Gathered]]:
-        """Each run, as what was gathered by its n-th look."""
+        """Each run, as what was gathered by its n-th look, from 0."""
         for run in range(len(self.total["errors"])):
-            yield lambda look, run=run: self.gathered(run, look)  # type: ignore[misc]
+            yield functools.partial(self.gathered, run)
 
     def gathered(self, run: int, look: int) -> Gathered:
-        treated, control = int(self.challenger[: look + 1].sum()), int(self.champion[: look + 1].sum())
+        treated = self.challenger[look + 1]
         by_mean = {}
         for name in self.total:
-            units = treated, treated + control
-            of = self.events[name][0][run, : look + 1].sum() if name in BASE else treated
-            other = self.events[name][1][run, : look + 1].sum() if name in BASE else control
-            seen = look
-            if name == "log_loss":
-                seen = look - LAG
-                if seen < 0:
-                    continue
-                units = int(self.challenger[: seen + 1].sum()), int((self.challenger + self.champion)[: seen + 1].sum())
-                of, other = (arm[run, seen] for arm in self.left)
-            moments = Moments(units[1], float(self.total[name][run, seen]), float(self.squares[name][run, seen]))
-            by_mean[name] = Compared(moments, int(of), int(other), units[0])
+            late = LAG if name == "log_loss" else 0
+            seen = look - late
+            if seen < 0:
+                continue
+            units, others = self.challenger[seen + 1], self.champion[seen + 1]
+            of, other = units, others
+            if name in BASE or late:
+                of, other = (arm[run][seen + 1] for arm in (self.left if late else self.events[name]))
+            moments = Moments(units + others, self.total[name][run][seen], self.squares[name][run][seen])
+            by_mean[name] = Compared(moments, of, other, units)
         until = START + timedelta(hours=look + 1)
-        errors, missing = (self.epochs(run, look, name) for name in ("errors", "missing"))
-        exposed = self.epochs(run, look, None)
+        errors, missing = (
+            self.epochs(look, *(arm[run] for arm in self.events[name])) for name in ("errors", "missing")
+        )
+        exposed = self.epochs(look, self.challenger, self.champion)
         return Gathered(
             until, look, 2, 2, treated, treated, exposed, errors, missing, by_mean, labels=1, slow_over_us=900.0
         )
 
-    def epochs(self, run: int, look: int, name: str | None) -> tuple[Epoch, ...]:
-        begins = [0, *(np.flatnonzero(np.diff(self.world.shares[: look + 1])) + 1), look + 1]
-        found = []
-        for start, stop in itertools.pairwise(begins):
-            if name is None:
-                of, other = self.challenger[start:stop].sum(), self.champion[start:stop].sum()
-            else:
-                of, other = (arm[run, start:stop].sum() for arm in self.events[name])
-            found.append(Epoch(int(of), int(other), float(self.world.shares[start])))
-        return tuple(found)
+    def epochs(self, look: int, of: list[int], other: list[int]) -> tuple[Epoch, ...]:
+        edges = [*(begin for begin in self.begins if begin <= look), look + 1]
+        return tuple(
+            Epoch(of[stop] - of[start], other[stop] - other[start], float(self.world.shares[start]))
+            for start, stop in itertools.pairwise(edges)
+        )
 
 
 def traffic(world: World, seed: int, runs: int) -> Traffic:
@@ -134,8 +136,17 @@ def traffic(world: World, seed: int, runs: int) -> Traffic:
         one, two = sums(draw, new, treated, runs), sums(draw, old, control, runs)
         total[name] = (one[0] / share - two[0] / (1 - share)).cumsum(1)
         squares[name] = (one[1] / share**2 + two[1] / (1 - share) ** 2).cumsum(1)
-    left = tuple(draw.binomial(arm, LEFT.mean(), (runs, len(share))).cumsum(1) for arm in (treated, control))
-    return Traffic(world, treated, control, events, total, squares, (left[0], left[1]))
+    left = tuple(draw.binomial(arm, LEFT.mean(), (runs, len(share))) for arm in (treated, control))
+    begins = np.flatnonzero(np.diff(share, prepend=np.nan) != 0).tolist()
+    counted = {name: (running(of), running(other)) for name, (of, other) in events.items()}
+    sizes = [[0, *arm.cumsum().tolist()] for arm in (treated, control)]
+    drawn = [{name: found.tolist() for name, found in each.items()} for each in (total, squares)]
+    return Traffic(world, sizes[0], sizes[1], counted, drawn[0], drawn[1], (running(left[0]), running(left[1])), begins)
+
+
+def running(counts: Counts) -> Running:
+    found: Running = np.hstack([np.zeros((len(counts), 1), dtype=np.int64), counts.cumsum(1)]).tolist()
+    return found
 
 
 def sums(draw: np.random.Generator, numbers: Floats, rows: Counts, runs: int) -> tuple[Floats, Floats]:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -22,7 +23,9 @@ from mainstay.serving.shipped import ShipperProgress
 from mainstay.settings import Settings
 from mainstay.usecase import Column, Features, Label, Monitors, Profit, Serving, UseCase, View
 from mainstay.usecase_gates import Fairness, Gates, Leakage
+from mainstay.usecase_plan import Margins, Notice, Plan, Step
 
+PLANS = (Plan, Step, Notice, Margins)
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -132,6 +135,8 @@ def test_every_key_of_a_use_case_is_in_the_reference() -> None:
     text = (REFERENCE / "usecase.md").read_text()
     for name, field in UseCase.model_fields.items():
         assert f"| `{field.alias or name}` |" in text, f"`{field.alias or name}` is not documented"
-    for section in (Column, Label, View, Features, Recipe, Profit, Gates, Leakage, Fairness, Serving, Monitors):
+    for section in (Column, Label, View, Features, Recipe, Profit, Gates, Leakage, Fairness, Serving, *PLANS, Monitors):
         for name in section.model_fields:
             assert re.search(rf"\b{name}\b", text), f"`{name}` is not documented"
+    for kind in get_args(Plan.model_fields["kind"].annotation):
+        assert f"| `{kind}` |" in text, f"the kind of plan `{kind}` is not documented"

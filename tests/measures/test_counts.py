@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import beta, betabinom
 
 from mainstay.gathered import Epoch
-from mainstay.measures.counts import FLOOR, unbalanced, worse
+from mainstay.measures.counts import FLOOR, rate_at_most, unbalanced, worse
 
 
 def by_integration(challenger: int, champion: int, share: float, ratio: float = 1.0) -> float:
@@ -80,3 +82,26 @@ def test_a_broken_assignment_is_seen_from_either_side() -> None:
     assert unbalanced([Epoch(4_700, 5_300, 0.5)]) > bar
     assert unbalanced([Epoch(5_020, 4_980, 0.5)]) < 0
     assert unbalanced([Epoch(520, 9_480, 0.05), Epoch(5_000, 5_000, 0.5)]) < 0
+
+
+def test_an_upper_bound_of_a_rate_needs_no_events_and_holds_at_every_look() -> None:
+    assert rate_at_most(0, 5000, 0.05) == pytest.approx(0.00157, abs=1e-5)
+    assert rate_at_most(0, 0, 0.05) == 1.0
+    assert rate_at_most(7, 7, 0.05) == 1.0
+    assert rate_at_most(30, 100, 0.05) > rate_at_most(30, 100, 0.2) > 0.3
+    draw = np.random.default_rng(9)
+    runs, rate = 1000, 0.01
+    events = (draw.random((runs, 2000)) < rate).cumsum(1)
+    least = np.array([next((n for n in range(30) if rate_at_most(n, rows, 0.05) >= rate), 30) for rows in looks(2000)])
+    missed = (events[:, looks(2000) - 1] < least).any(1).sum()
+    assert beta.ppf(0.95, missed + 1, runs - missed) <= 0.05
+
+
+def looks(rows: int) -> NDArray[np.int64]:
+    return np.unique(np.geomspace(10, rows, 60).astype(np.int64))
+
+
+@pytest.mark.parametrize(("total", "rows", "alpha"), [(-1, 10, 0.05), (11, 10, 0.05), (1, 10, 0), (1, 10, 1)])
+def test_a_bound_of_no_rate_is_refused(total: float, rows: int, alpha: float) -> None:
+    with pytest.raises(ValueError, match="bounds nothing"):
+        rate_at_most(total, rows, alpha)

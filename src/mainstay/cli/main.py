@@ -22,6 +22,7 @@ COMMANDS = {
     "runs": "mainstay.cli.runs:app",
     "rollout": "mainstay.cli.rollout:app",
     "operate": "mainstay.cli.operate:operate",
+    "config": "mainstay.cli.config:app",
     "serve": "mainstay.cli.serve:serve",
     "predict": "mainstay.cli.predict:predict",
     "score": "mainstay.cli.score:score",

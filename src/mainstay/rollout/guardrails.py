@@ -79,7 +79,7 @@ class Level:
 
 
 def guardrails(champion: str, plan: Plan, step: Step, measured: Measured | None, found: Gathered) -> list[Check]:
-    """Every guardrail, in the order of the budget. Under `non_inferior` each bound must pass; else they are to be quiet.
+    """Every guardrail, in the order of the budget. Under `non_inferior` each bound must pass, else be quiet.
 
     What does not apply (disagreement where nobody listens, scores where the gate compared with another champion) is
     there too, advisory, and says so.
