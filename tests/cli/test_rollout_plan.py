@@ -44,7 +44,7 @@ def test_a_plan_is_printed_with_its_steps_and_what_it_would_notice(empty: Path, 
     code, out, _ = run("rollout", "plan")
     assert code == 0
     assert "traffic: 2,000 requests a day (expected, by `plan.expected_traffic`)" in out
-    assert "5,000 of 5,000" in out
+    assert "5,000 (at least 5,000)" in out
     assert "Errors that rise from 1 % to 2 % are noticed with probability 0.9" in out
     assert out.endswith("the plan can keep what it says\n")
 
@@ -55,7 +55,7 @@ def test_it_is_one_object_for_machines(empty: Path, run: Run) -> None:
     assert code == 0
     assert (told["kind"], told["refused"]) == ("canary", None)
     assert [step["share"] for step in told["steps"]] == [0.05, 0.5, 1.0]
-    assert told["traffic"] == {"per_day": 2000.0, "found": "expected_traffic"}
+    assert told["traffic"] == {"per_day": 2000.0, "found": "expected_traffic", "each": 0.0}
     assert told["promise"]["power"] >= 0.8
 
 
@@ -95,11 +95,19 @@ def test_an_emergency_needs_a_reason(empty: Path, run: Run) -> None:
     edit(empty, "kind: canary", "kind: immediate")
     text = (empty / "mainstay.yaml").read_text()
     start, end = text.index("  steps:"), text.index("  deadline:")
-    (empty / "mainstay.yaml").write_text(
-        (text[:start] + text[end:]).replace("  notice: {errors: x2, power: 0.8}\n", "")
-    )
+    (empty / "mainstay.yaml").write_text(text[:start] + text[end:])
     assert "needs a reason" in run("rollout", "plan")[1]
     assert run("rollout", "plan", "--why", "The champion leaks.")[0] == 0
+
+
+def test_a_kill_switch_lets_no_rollout_start(empty: Path, run: Run) -> None:
+    text = (empty / "mainstay.yaml").read_text()
+    start, end = text.index("plan:\n"), text.index("monitors:")
+    (empty / "mainstay.yaml").write_text(text[:start] + "plan: {kind: kill_switch}\n" + text[end:])
+    code, out, _ = run("rollout", "plan")
+    assert code == 1
+    assert out.startswith("refused: the plan is a kill switch: the champion answers alone")
+    assert json.loads(run("rollout", "plan", "--json")[1])["harms"] == []
 
 
 @pytest.mark.usefixtures("released_copy")

@@ -20,7 +20,7 @@ def seen(home: Home, version: str = "1.0.0") -> Seen:
 
 
 def test_without_files_nothing_was_seen(tmp_path: Path) -> None:
-    assert seen(Home(tmp_path)) == Seen(0, None, 0, 0)
+    assert seen(Home(tmp_path)) == Seen(0, 0, None, 0, 0)
 
 
 def test_a_request_counts_once_whoever_listened_or_failed_before_it_was_answered(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_request_counts_once_whoever_listened_or_failed_before_it_was_answered
         a_prediction("a", NOW - 2 * DAY, version="1.1.0", role=Role.LISTENED),
         a_prediction("b", NOW - DAY, version="1.1.0", role=Role.ATTEMPTED, outcome=Ending.RAISED),
         a_prediction("b", NOW - DAY),
-        a_prediction("c", NOW - DAY, role=Role.ATTEMPTED, outcome=Ending.NOT_FINITE),
+        a_prediction("c", NOW - DAY, entity="bob", role=Role.ATTEMPTED, outcome=Ending.NOT_FINITE),
     )
-    assert seen(home) == Seen(3, NOW - 2 * DAY, 3, 1)
-    assert seen(home, "1.1.0") == Seen(3, NOW - 2 * DAY, 1, 1)
+    assert seen(home) == Seen(3, 2, NOW - 2 * DAY, 3, 1)
+    assert seen(home, "1.1.0") == Seen(3, 2, NOW - 2 * DAY, 1, 1)

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from scipy.stats import beta, betabinom
 
 from mainstay.gathered import Epoch
-from mainstay.measures.counts import FLOOR, rate_at_most, unbalanced, worse
+from mainstay.measures.counts import FLOOR, rate_at_most, unbalanced, worse, worse_each
 
 
 def by_integration(challenger: int, champion: int, share: float, ratio: float = 1.0) -> float:
@@ -105,3 +105,13 @@ def looks(rows: int) -> NDArray[np.int64]:
 def test_a_bound_of_no_rate_is_refused(total: float, rows: int, alpha: float) -> None:
     with pytest.raises(ValueError, match="bounds nothing"):
         rate_at_most(total, rows, alpha)
+
+
+def test_many_counts_at_once_are_as_one_after_the_other() -> None:
+    challenger, champion = np.array([[0, 3], [40, 2000]]), np.array([[0, 9], [12, 5]])
+    for share, ratio in ((0.5, 1.0), (0.05, 1.0), (0.5, 1.5)):
+        one_by_one = [
+            [worse([Epoch(int(t), int(c), share)], ratio) for t, c in zip(*rows, strict=True)]
+            for rows in zip(challenger, champion, strict=True)
+        ]
+        assert worse_each(challenger, champion, share, ratio).tolist() == one_by_one

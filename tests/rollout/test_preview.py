@@ -49,6 +49,19 @@ def test_at_a_share_of_five_percent_doubled_errors_are_noticed_by_5000_requests_
     assert power(5_000, "x2", share=0.05) >= 0.95
 
 
+def test_entities_that_come_again_tell_less_than_as_many_new_ones() -> None:
+    steps = [{"share": 0.5, "hold": "5d"}, {"share": 1, "hold": "0s"}]
+    plan = Plan.model_validate({"kind": "canary", "steps": steps, "notice": NOTICE})
+
+    def by(each: float) -> float:
+        found = preview(plan, Traffic(2000, "observations", each), Base(), label(), NOW)
+        assert found.promise is not None
+        return found.promise.power
+
+    assert by(0) == pytest.approx(by(0.01), abs=0.02)
+    assert by(0) > 0.85 > by(20) > by(200)
+
+
 def test_an_equal_challenger_would_not_be_noticed() -> None:
     found = ahead(steps=CANARY, margins={"errors": 1e-9}, notice={"errors": "x1", "power": 0.8})
     assert found.promise is not None
@@ -159,7 +172,7 @@ def test_an_immediate_plan_needs_a_reason_of_the_plan_or_of_the_start() -> None:
     assert "it needs a reason" in (refusal(ahead("immediate")) or "")
     assert "it needs a reason" in (refusal(ahead("immediate", why="  ")) or "")
     assert refusal(ahead("immediate", why="The champion leaks.")) is None
-    assert refusal(ahead("immediate", reason="The champion leaks.")) is None
+    assert refusal(ahead("immediate", reason="The champion leaks.", notice=NOTICE)) is None
 
 
 def test_nearly_no_traffic_is_no_error() -> None:

@@ -50,12 +50,16 @@ def _as_json(found: Preview) -> dict[str, Any]:
 
 
 def _show(found: Preview, refused: str | None) -> None:
+    if found.plan.kind == "kill_switch":
+        show.line(f"refused: {refused}")
+        return
     traffic = found.traffic
     if traffic is None:
         show.line("traffic: not known")
     else:
         source = "observed" if traffic.found == "observations" else "expected, by `plan.expected_traffic`"
-        show.line(f"traffic: {traffic.per_day:,.4g} requests a day ({source})")
+        again = f"; one entity asks again {traffic.each:.3g} times a day" if traffic.each else ""
+        show.line(f"traffic: {traffic.per_day:,.4g} requests a day ({source}){again}")
     guessed = "of the champion, observed" if found.base.measured else "assumed: too little was observed to tell"
     show.line(f"errors: {100 * found.base.errors:.3g} % ({guessed})")
     _steps_table(found)
@@ -72,12 +76,12 @@ def _show(found: Preview, refused: str | None) -> None:
 
 
 def _steps_table(found: Preview) -> None:
-    table = Table(title=f"A {found.plan.kind} started now; deadline {_at(found.deadline)}", title_justify="left")
-    for column in ("step", "share", "ends", "waits for", "challenger's requests", "needs"):
+    table = Table(title=f"{found.plan.kind}, were it started now; deadline {_at(found.deadline)}", title_justify="left")
+    for column in ("step", "share", "ends, at the earliest", "waits for", "challenger's requests", "needs"):
         table.add_column(column, overflow="fold")
     for number, step in enumerate(found.steps, start=1):
         requests = "not known" if step.requests is None else f"{step.requests:,}"
-        asked = f"{requests} of {step.at_least:,}" if step.at_least else requests
+        asked = f"{requests} (at least {step.at_least:,})" if step.at_least else requests
         ends = "not known" if step.ends is None else _at(step.ends)
         table.add_row(str(number), _share(step), ends, _WAITS[step.waits_for], asked, step.needs)
     show.print_table(table)

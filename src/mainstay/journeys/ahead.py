@@ -40,4 +40,6 @@ def _observed(platform: Platform, use_case: str, now: datetime) -> tuple[Traffic
     base = Base(seen.errors / seen.scored, measured=True) if seen.scored >= ENOUGH else Base()
     if seen.first_at is None or now - seen.first_at < LEAST:
         return None, base
-    return Traffic(seen.requests / ((now - seen.first_at) / timedelta(days=1)), "observations"), base
+    days = (now - seen.first_at) / timedelta(days=1)
+    again = max(0.0, seen.requests / max(1, seen.units) - 1) / days  # who came once says nothing about coming again
+    return Traffic(seen.requests / days, "observations", again), base

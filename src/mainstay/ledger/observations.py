@@ -29,12 +29,13 @@ EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came in a window: requests (a batch's rows are one each), since when, and how one version did.
+    """What came in a window: requests (a batch's rows are one each), of how many units, since when; how a version did.
 
     `scored` are the version's own scorings of what it was to answer, `errors` those of them that made no score.
     """
 
     requests: int
+    units: int
     first_at: datetime | None
     scored: int
     errors: int
@@ -120,8 +121,9 @@ class Observations:
         """How much was asked within a window, and how often `version` failed: counted by DuckDB, no row is read in."""
         files = live_files(self._ledger, self._use_case, "prediction", window, seq)
         if not files:
-            return Seen(0, None, 0, 0)
-        query = """SELECT count(DISTINCT prediction_id) AS requests, min(asked_at) AS first_at,
+            return Seen(0, 0, None, 0, 0)
+        query = """SELECT count(DISTINCT prediction_id) AS requests, count(DISTINCT unit) AS units,
+            min(asked_at) AS first_at,
             count(*) FILTER (version = $version) AS scored,
             count(*) FILTER (version = $version AND outcome <> 'ok') AS errors
             FROM read_parquet($paths, union_by_name = true)

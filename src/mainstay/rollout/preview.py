@@ -1,8 +1,8 @@
 """What a plan would do at today's traffic: its steps, when each ends, and what size of harm it would notice by when.
 
 Power is what the real test of errors (`measures.counts.worse`) does in rollouts simulated with a fixed seed, so the
-same plan at the same traffic is told the same. Errors come as a Poisson stream; that several may be one customer's, of
-which the first alone counts, is not known beforehand and not taken off.
+same plan at the same traffic is told the same. First errors of entities come as a Poisson stream that runs dry as fast
+as entities come again, as if none were new.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from mainstay.measures.counts import worse_each
+from mainstay.measures.counts import Floats, worse_each
 from mainstay.rollout.plans import needs_labels, steps_of
 from mainstay.usecase import Label
 from mainstay.usecase_plan import Plan, Step
@@ -39,10 +39,15 @@ Waits = Literal["hold", "at_least", "labels"]
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests a day, and where that number is from."""
+    """Requests a day, and where that number is from.
+
+    `each` is how often a day one entity asks again: the more often, the sooner whoever can fail has failed once, and
+    only the first error of an entity counts. 0 takes every request for another entity's.
+    """
 
     per_day: float
     found: Found
+    each: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +131,12 @@ def preview(plan: Plan, traffic: Traffic | None, base: Base, label: Label, now: 
     ends = ahead[-1].ends
     harms: list[Harm] = []
     promise: Harm | None = None
-    if traffic is not None and ends is not None:
+    if traffic is not None and ends is not None and plan.kind != "kill_switch":
         epochs = _epochs(ahead, traffic, min(ends, deadline))
         asked = plan.notice.power if plan.notice else POWER
         alpha = ERRORS_ALPHA * plan.alpha
         told = {
-            rate: _noticed(base.errors, rate, epochs, now, alpha, asked)
+            rate: _noticed(base.errors, rate, epochs, now, alpha, asked, traffic.each)
             for rate in sorted({_harmful(ratio, base, plan) for ratio in (*RATIOS, *_noticing(plan))})
         }
         harms = [harm for harm in told.values() if harm.challenger > base.errors]
@@ -155,17 +160,21 @@ def promises(found: Preview) -> str:
             f"({_date(found.deadline)}) unless its evidence has come by then. `plan.expected_traffic` says how much "
             "to reckon with."
         )
+    if found.plan.kind == "kill_switch":
+        return "A kill switch promises that no customer meets a challenger."
     if found.plan.notice is None or found.promise is None:
         return "The plan promises to notice nothing in particular: `plan.notice` would have it checked."
     kept = found.promise
     return (
         f"Errors that rise from {_percent(kept.champion)} to {_percent(kept.challenger)} are noticed with probability "
-        f"{kept.power:.2f} before it ends; {found.plan.notice.power:g} is promised."
+        f"{kept.power:.2f} before it ends; {found.plan.notice.power:g} is asked for."
     )
 
 
 def _flaws(found: Preview) -> Iterator[str]:
     plan, deadline = found.plan, found.plan.deadline
+    if plan.kind == "kill_switch":
+        yield "the plan is a kill switch: the champion answers alone, and no rollout starts while it stands"
     if plan.kind == "immediate" and not (plan.reason or found.why.strip()):
         yield "an immediate plan skips all that protects customers, so it needs a reason: `plan.reason`, or --why"
     labels = found.labels
@@ -208,8 +217,8 @@ def _late(found: Preview, number: int, step: StepAhead) -> Iterator[str]:
 
 def _powerless(found: Preview) -> Iterator[str]:
     notice, promise = found.plan.notice, found.promise
-    if notice is None or promise is None or promise.power >= notice.power:
-        return
+    if notice is None or promise is None or promise.power >= notice.power or found.plan.kind == "immediate":
+        return  # who is in a hurry has said why, and is told the power
     yield (
         f"`notice` promises errors {notice.errors} with power {notice.power:g}; at {_traffic(found)} a rise from "
         f"{_percent(promise.champion)} to {_percent(promise.challenger)} is noticed with {promise.power:.2f} before "
@@ -292,7 +301,7 @@ def _harmful(ratio: float, base: Base, plan: Plan) -> float:
 
 
 def _noticed(
-    champion: float, challenger: float, epochs: Sequence[_Ahead], now: datetime, alpha: float, power: float
+    champion: float, challenger: float, epochs: Sequence[_Ahead], now: datetime, alpha: float, power: float, each: float
 ) -> Harm:
     """How often, and by when, the test of errors crosses in simulated rollouts. The last step's end is its end."""
     draw = np.random.default_rng([7, 31])
@@ -302,18 +311,31 @@ def _noticed(
     whole = sum(epoch.days for epoch in epochs)
     for epoch in epochs:
         looks = max(4, round(LOOKS * epoch.days / whole))
-        days = epoch.days / looks
-        expected = epoch.challenger * challenger * days, epoch.champion * champion * days
-        scale = min(1.0, MOST_ERRORS / (sum(expected) or 1.0))
-        treated, control = (draw.poisson(each * scale, (RUNS, looks)).cumsum(axis=1) for each in expected)
+        at = (
+            passed + epoch.days * np.linspace(0, 1, looks + 1) ** 1.5
+        )  # large harm is noticed early: looks are dense there
+        expected = [
+            _first_errors(requests, rate, at, each)
+            for requests, rate in ((epoch.challenger, challenger), (epoch.champion, champion))
+        ]
+        scale = np.minimum(1.0, MOST_ERRORS / np.maximum(1.0, expected[0] + expected[1]))
+        treated, control = (draw.poisson(mean * scale, (RUNS, looks)).cumsum(axis=1) for mean in expected)
         standing = before[:, None] + worse_each(treated, control, epoch.share)
         over = np.logical_or.accumulate(standing >= math.log(1 / alpha), axis=1) | crossed[:, None]
         enough = np.flatnonzero(over.mean(axis=0) >= power)
         if noticed is None and enough.size:
-            noticed = now + timedelta(days=passed + days * float(enough[0] + 1))
+            noticed = now + timedelta(days=float(at[enough[0] + 1]))
         crossed, before = over[:, -1], standing[:, -1]
         passed += epoch.days
     return Harm(champion, challenger, float(crossed.mean()), noticed)
+
+
+def _first_errors(requests: float, rate: float, at: Floats, each: float) -> Floats:
+    """The first errors of an arm's entities between times `at` (days, n + 1 of them), expected: shape (n,)."""
+    hazard = rate * each
+    if hazard == 0:
+        return np.asarray(requests * rate * np.diff(at))
+    return np.asarray(requests / each * -np.diff(np.exp(-hazard * at)))
 
 
 def _traffic(found: Preview) -> str:
