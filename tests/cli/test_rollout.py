@@ -127,11 +127,12 @@ def test_the_operator_goes_on_until_sigterm_and_ends_well(here: Trial) -> None:
     command = [sys.executable, "-m", "mainstay.cli.main", "operate", "--every", "100ms"]
     operator = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert operator.stderr is not None
-    lines = []
+    lines: list[str] = []
     while not any("no server of this use case" in line for line in lines):
         lines.append(operator.stderr.readline())
         assert lines[-1], lines
     operator.send_signal(signal.SIGTERM)
-    assert operator.wait(60) == 0
+    with operator:
+        assert operator.wait(60) == 0
     assert here.tick("another").acts
     decide(here.opened, "tiny", Move.GO_HOME, Asked("user:ada", "Enough.", Path()))
