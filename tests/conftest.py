@@ -37,7 +37,7 @@ from mainstay.usecase import UseCase
 from mainstay.usecase_file import loads
 from mainstay.verdicts import Limit, Verdict, check
 
-pytest_plugins = ["redised", "served"]
+pytest_plugins = ["redised", "served", "rolled"]
 
 TINY = """
 schema: 1

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from mainstay.errors import NotFound, Refused
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import UseCase
+from mainstay.usecase_plan import Plan, check_plan
 
 MAX_BYTES = 1_000_000
 CHURN = Path(__file__).parent / "churn" / "mainstay.yaml"
@@ -42,21 +43,33 @@ def find(given: Path | None, here: Path) -> Path:
 
 def load(path: Path) -> UseCase:
     """The use case in a file. NotFound if there is none; Refused, by line and place, if it cannot be meant."""
+    return loads(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise Refused(f"larger than {MAX_BYTES:,} bytes: not a use case", str(path))
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise NotFound("no such file; `mainstay init FILE --target COLUMN` writes one", str(path)) from error
     except UnicodeDecodeError as error:
         raise Refused(f"not UTF-8 at byte {error.start}: save it as UTF-8", str(path)) from error
     except OSError as error:
         raise Refused(f"cannot be read ({errno.errorcode.get(error.errno or 0, 'error')})", str(path)) from error
-    return loads(text, str(path))
 
 
 def loads(text: str, name: str = "mainstay.yaml") -> UseCase:
     """The use case in a text. Refused, by line and place, if it says something impossible."""
+    root = _root(text, name)
+    content = _content(root, name)
+    try:
+        return UseCase.model_validate(content)
+    except ValidationError as error:
+        raise _refusal(error, root, name) from error
+
+
+def _root(text: str, name: str) -> yaml.MappingNode:
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -66,15 +79,35 @@ def loads(text: str, name: str = "mainstay.yaml") -> UseCase:
     if not isinstance(root, yaml.MappingNode):
         raise Refused("a use case is a mapping that starts with `schema: 1` and `name:`", name)
     _refuse_repeated_keys(root, name)
-    loader = _Loader("")
+    return root
+
+
+def _content(root: yaml.MappingNode, name: str) -> dict[str, Any]:
     try:
-        content = loader.construct_document(root)
+        content: dict[str, Any] = _Loader("").construct_document(root)
     except (yaml.YAMLError, ValueError) as error:
         raise Refused(f"not YAML that can be read: {error}", name) from error
+    return content
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in a file: a whole use case, or nothing but its section `plan`. Raises as `load`."""
+    text = _text(path)
+    root = _root(text, str(path))
+    if any(key.value == "schema" for key, _ in root.value):
+        plan = loads(text, str(path)).plan
+        if plan is None:
+            raise Refused("the use case has no `plan`", str(path))
+        return plan
+    content = _content(root, str(path))
     try:
-        return UseCase.model_validate(content)
+        plan = Plan.model_validate(content["plan"] if set(content) == {"plan"} else content)
+        check_plan(plan)
     except ValidationError as error:
-        raise _refusal(error, root, name) from error
+        raise _refusal(error, root, str(path)) from error
+    except ValueError as error:
+        raise Refused(str(error), str(path)) from error
+    return plan
 
 
 def json_schema() -> dict[str, Any]:

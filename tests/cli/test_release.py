@@ -41,7 +41,7 @@ def test_a_release_in_json_has_scores_with_intervals(released_copy: Path, run: R
     code, out, err = run("release", "--json", "--seed", "8", "--why", "Another seed.")
     body = read(out)
     assert code == 0, err
-    assert (body["outcome"], body["stopped_at"], body["error"], body["rollout"]) == ("PASS", None, None, None)
+    assert (body["outcome"], body["stopped_at"], body["error"]) == ("PASS", None, None)
     assert body["version"] in ("1.0.1", "1.1.0")
     assert body["cross_validated"].keys() >= METRICS
     assert body["holdout"].keys() >= METRICS
@@ -50,7 +50,14 @@ def test_a_release_in_json_has_scores_with_intervals(released_copy: Path, run: R
     assert {made["name"] for made in body["checks"]} >= {"skill", "permuted_auc", "copied_rows", "parity", "size"}
     _, shown, _ = run("models", "list", "--json")
     states = {each["version"]: each["state"] for each in json.loads(shown)["versions"]}
-    assert states == {"1.0.0": "standby", body["version"]: "answers 100%"}
+    assert states == {"1.0.0": "answers 100%", body["version"]: "standby"}  # its rollout has begun, no step of it has
+    _, shown, _ = run("rollout", "history", "--json")
+    (rollout,) = json.loads(shown)["rollouts"]
+    assert (rollout["id"], rollout["challenger"], rollout["reason"]) == (
+        body["rollout"],
+        body["version"],
+        "Another seed.",
+    )
 
 
 def test_the_same_release_in_json_is_the_version_that_stands(released_copy: Path, run: Run) -> None:
@@ -126,7 +133,7 @@ def test_step_by_step_each_id_leads_to_the_next(empty: Path, run: Run, first_rel
     assert (code, json.loads(out)["version"]) == (0, "1.0.0")
     code, out, _ = run("register", candidate["id"][:9])
     assert code == 0
-    assert out.endswith(", live\n")
+    assert ", is live; mainstay serve" in out
     assert json.loads((first_release / "released.json").read_text())["candidate"] == candidate["id"]
 
 

@@ -108,6 +108,7 @@ def test_a_verdict_against_a_champion_of_yesterday_registers_nothing(
         journey.gate(released, use_case, candidate.id, asked(released))
         made.append((use_case, candidate))
     (use_case, first), (_, second) = made
-    journey.register(released, use_case, first.id, asked(released), heard.append)
+    version = journey.register(released, use_case, first.id, asked(released), heard.append)
+    journey.roll_out(released, use_case, version, asked(released), heard.append)
     with pytest.raises(Refused, match="another champion"):
         journey.register(released, made[1][0], second.id, asked(released), heard.append)

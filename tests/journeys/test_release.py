@@ -280,6 +280,7 @@ def test_what_is_trained_is_gated_and_registered_without_mlflow(
     assert journey.gate(down, shop, candidate.id, asked(down)).outcome is Outcome.PASS
     version = journey.register(down, shop, candidate.id, asked(down), heard.append)
     assert version.version == "1.0.0"
+    assert journey.roll_out(down, shop, version, asked(down), heard.append) is None
     assert split_of(home).champion == "1.0.0"
     assert any("MLflow's registry was not brought up to date" in str(each) for each in heard)
 
@@ -352,3 +353,41 @@ def test_rows_that_are_not_ripe_stay_out_of_training_and_holdout(
     scored = far.candidate.holdout["roc_auc"].rows + far.candidate.cross_validated["roc_auc"].rows
     assert scored < 3000
     assert far.candidate.holdout["roc_auc"].value > 0.8
+
+
+# A release, and the rollout that it starts
+
+CANARY = "gates:\n"
+WITH_PLAN = "plan: {kind: canary, expected_traffic: 2000/day}\ngates:\n"
+
+
+def test_with_a_plan_a_later_version_starts_a_rollout_and_the_next_one_waits_its_turn(
+    released: Platform, shop_but: Changed, release: Release, heard: list[Any]
+) -> None:
+    planned = shop_but(CANARY, WITH_PLAN)
+    far = release(released, planned.model_copy(update={"recipe": planned.recipe.model_copy(update={"seed": 8})}))
+    assert far.version is not None
+    assert far.rollout is not None
+    assert (far.rollout.challenger, far.rollout.champion, far.stage) == (far.version.version, "1.0.0", "done")
+    split = split_of(released)
+    assert (split.champion, split.rollout) == ("1.0.0", far.rollout.id)
+    assert [(arm.version, arm.standby) for arm in split.arms] == [("1.0.0", False), (far.version.version, True)]
+    next_one = release(released, planned.model_copy(update={"recipe": planned.recipe.model_copy(update={"seed": 9})}))
+    assert next_one.version is not None
+    assert (next_one.rollout, next_one.stage, next_one.outcome) == (None, "rollout", Outcome.PASS)
+    assert split_of(released) == split
+    assert any("waits its turn" in str(each) for each in heard)
+    again = release(released, planned.model_copy(update={"recipe": planned.recipe.model_copy(update={"seed": 8})}))
+    assert again.rollout == far.rollout
+    assert split_of(released) == split
+
+
+def test_a_plan_that_cannot_keep_its_promise_is_refused_before_anything_is_trained(
+    released: Platform, shop_but: Changed, release: Release
+) -> None:
+    hasty = shop_but(CANARY, "plan: {kind: ab, expected_traffic: 2000/day, deadline: 10d}\ngates:\n")
+    far, before = progress.Release("shop"), state(released)
+    with pytest.raises(Refused, match="deadline"):
+        release(released, hasty, far)
+    assert far.run is None
+    assert [kind for kind, _ in state(released)[len(before) :]] in ([], ["dataset"])

@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "mainstay.cli.models:app",
     "runs": "mainstay.cli.runs:app",
     "rollout": "mainstay.cli.rollout:app",
+    "operate": "mainstay.cli.operate:operate",
     "config": "mainstay.cli.config:app",
     "rollback": "mainstay.cli.rollback:rollback",
     "pins": "mainstay.cli.pins:app",

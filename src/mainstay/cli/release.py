@@ -25,12 +25,13 @@ from mainstay.errors import Refused
 from mainstay.journeys import progress
 from mainstay.journeys import release as journey
 from mainstay.journeys import train as training
-from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion
+from mainstay.nouns import Candidate, DatasetVersion, Estimate, ModelVersion, Phase
 from mainstay.quality.remedy import to_pass
 from mainstay.records import encode
 from mainstay.registry.shelf import champion
 from mainstay.training.tune import Trial
 from mainstay.verdicts import Outcome, Verdict
+from mainstay.wiring import Platform
 
 Dataset = Annotated[str, typer.Option("--dataset", metavar="ID", help="A dataset's id, the start of one, or a tag.")]
 Frozen = Annotated[
@@ -98,7 +99,7 @@ def release(
     as_json: AsJson = False,
     why: Why = "",
 ) -> int:
-    """From raw rows to a signed version that is live: read, validate, freeze, train, gate, register."""
+    """From raw rows to a signed version and its rollout: read, validate, freeze, train, gate, register, rollout."""
     far = progress.Release()
     narrator: Narrator | None = None
     try:
@@ -119,13 +120,7 @@ def release(
     if as_json:
         show_json(release_json(far))
     elif far.version is not None:
-        live = champion(platform.ledger, use_case.name)
-        state = (
-            "is live; mainstay serve --open answers with it"
-            if live and live.version == far.version.version
-            else "stands, and is not live"
-        )
-        show.line(f"PASS: {far.version.use_case}@{far.version.version} {state}")
+        show.line(f"PASS: {far.version.use_case}@{far.version.version} {_state(platform, use_case.name, far)}")
     else:
         stop = f"{far.outcome}: stopped at {far.stage}"
         if far.verdict is None:
@@ -133,6 +128,16 @@ def release(
         else:
             show.verdict_end(stop, far.verdict)
     return verdict_code(far.outcome)
+
+
+def _state(platform: Platform, use_case: str, far: progress.Release) -> str:
+    """What a version does once its release has ended, in words."""
+    live = champion(platform.ledger, use_case)
+    if far.version is not None and live is not None and live.version == far.version.version:
+        return "is live; mainstay serve --open answers with it"
+    if far.rollout is not None and far.rollout.phase is Phase.RUNNING:
+        return f"is being rolled out ({short(far.rollout.id)}); mainstay operate moves it, mainstay rollout watch shows"
+    return "stands, and is not live"
 
 
 def release_json(far: progress.Release) -> dict[str, Any]:
@@ -145,9 +150,9 @@ def release_json(far: progress.Release) -> dict[str, Any]:
         "run": far.run,
         "candidate": candidate.get("id"),
         "version": far.version.version if far.version else None,
-        "rollout": None,
+        "rollout": far.rollout.id if far.rollout else None,
         "outcome": str(far.outcome),
-        "stopped_at": far.stage if far.version is None else None,
+        "stopped_at": None if far.stage == progress.DONE else far.stage,
         "checks": made.get("checks"),
         "to_pass": to_pass(far.verdict) if far.verdict else None,
         "cross_validated": _with_profit(candidate.get("cross_validated")),
@@ -215,15 +220,16 @@ def gate(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJ
 
 
 def register(candidate: CandidateId, use_case_file: UseCaseFile = None, as_json: AsJson = False, why: Why = "") -> int:
-    """Sign and number a candidate that passed its gates; it goes live at once, until plans exist."""
+    """Sign and number a candidate that passed its gates, and start its rollout; the first version goes live at once."""
     use_case, asked = open_use_case(use_case_file)
     asked = because(asked, why, f"registered {short(candidate)}")
     made = open_platform()
-    version = journey.register(made, use_case, candidate, asked, say)
+    far = progress.Release(use_case.name, "register")
+    version = far.version = journey.register(made, use_case, candidate, asked, say)
+    far.rollout = journey.roll_out(made, use_case, version, asked, say)
     if as_json:
         show_json(encode(version))
     else:
-        live = champion(made.ledger, use_case.name)
-        state = "live" if live is not None and live.version == version.version else "on the shelf"
+        state = _state(made, use_case.name, far)
         show.line(f"version {version.use_case}@{version.version}, signed by key {version.key_id}, {state}")
     return 0

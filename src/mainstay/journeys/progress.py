@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mainstay.nouns import Candidate, DatasetVersion, ModelVersion
+from mainstay.nouns import Candidate, DatasetVersion, ModelVersion, Rollout
 from mainstay.verdicts import Outcome, Verdict
 
+DONE = "done"
+"""The stage of a release that went all the way: its version is live, or its rollout runs."""
 Tell = Callable[[Any], None]
 """Hears of every noun as it comes to be, and of what else people should know, in words."""
 
 
 @dataclass(slots=True)
 class Release:
-    """How far a release got. What was not reached is None; `stage` is the step it is in, or stopped at."""
+    """How far a release got. What was not reached is None; `stage` is the step it is in, stopped at, or `done`."""
 
     use_case: str = ""
     stage: str = "read"
@@ -22,6 +24,7 @@ class Release:
     candidate: Candidate | None = None
     verdict: Verdict | None = None
     version: ModelVersion | None = None
+    rollout: Rollout | None = None
 
     @property
     def outcome(self) -> Outcome:

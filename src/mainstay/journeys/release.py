@@ -1,4 +1,4 @@
-"""Journey A: raw rows to a signed, numbered version that is live. Read it top to bottom.
+"""Journey A: raw rows to a signed, numbered version and its rollout. Read it top to bottom.
 
 Each step hands an id to the next (dataset, run, candidate, version), so that the same steps run one by one from the
 command line or an orchestrator. Nothing is registered before it has passed.
@@ -17,23 +17,24 @@ from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
 from mainstay.journeys.materialize import before_it_is_live, pushed_rows, sweep
+from mainstay.journeys.mirrored import mirror
 from mainstay.journeys.parts import parts_of
-from mainstay.journeys.progress import Release, Tell
+from mainstay.journeys.progress import DONE, Release, Tell
 from mainstay.journeys.recorded import dataset_named, recorded, settle, standing_datasets
+from mainstay.journeys.rollout import check_ahead, running, start
 from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, RUNS, SPLITS, VERDICTS
-from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Run
+from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, ROLLOUTS, RUNS, SPLITS, VERDICTS
+from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Rollout, Run
 from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
 from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
+from mainstay.registry.configured import configuration, store_configuration
 from mainstay.registry.live import go_live
 from mainstay.registry.loading import load
 from mainstay.registry.manifest import Against, entity_of
-from mainstay.registry.mirror import Mirror
 from mainstay.registry.shelf import Admission, admit, candidate_bundle, champion, identical, shelve
-from mainstay.registry.shelf import versions as versions_of
 from mainstay.scoring.scorer import Scorer
 from mainstay.usecase import UseCase
 from mainstay.verdicts import Outcome, Verdict
@@ -53,6 +54,7 @@ def release(
     if dataset is None:
         return
     platform.signer()  # what cannot sign is told now, not once the training is paid for
+    _check_plan(platform, use_case, asked)
     far.verdict = None
     candidate = train(platform, use_case, dataset.id, asked, far, tell)
     if candidate is None:
@@ -69,6 +71,10 @@ def release(
     far.stage = "register"
     far.version = register(platform, use_case, candidate.id, asked, tell)
     tell(far.version)
+    far.stage = "rollout"
+    far.rollout = roll_out(platform, use_case, far.version, asked, tell)
+    if far.rollout is not None or _was_live(platform, use_case, far.version):
+        far.stage = DONE
 
 
 def ingest(platform: Platform, use_case: UseCase, asked: Asked, far: Release, tell: Tell) -> DatasetVersion | None:
@@ -183,24 +189,56 @@ def _policy(platform: Platform, use_case: UseCase, dataset: DatasetVersion) -> s
 
 
 def register(platform: Platform, use_case: UseCase, named: str, asked: Asked, tell: Tell) -> ModelVersion:
-    """Sign and number a candidate that passed; what passed goes live at once, until plans exist.
+    """Sign and number a candidate that passed, and put it on the shelf; `roll_out` is what moves traffic.
 
     Refused if it was not judged on its own rows under the gates of today, or did not pass. An identical candidate is
-    the version that stands: its traffic is left as it is. What ended half-way before is ended now.
+    the version that stands. What ended half-way before is ended now.
     """
     candidate = recorded(platform.ledger, use_case.name, CANDIDATES, named).body
     standing = identical(platform.ledger, use_case.name, candidate.id)
-    if standing is not None and _was_live(platform, use_case, standing):
-        tell(f"this is {use_case.name}@{standing.version} already: nothing changes")
-        return standing
     version = standing or _admitted(platform, use_case, candidate, asked, tell)
     shelve(version, platform.blobs)
-    before_it_is_live(platform, use_case, version.dataset, asked, tell)
-    now = platform.settings.clock()
-    go_live(version, use_case, platform.ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
-    _sweep(platform, use_case, tell)
-    _mirror(platform, use_case, version, tell)
     return version
+
+
+def roll_out(platform: Platform, use_case: UseCase, version: ModelVersion, asked: Asked, tell: Tell) -> Rollout | None:
+    """Bring a registered version to its traffic: the rollout that starts, or the last one that it had; else None.
+
+    The first version of a use case, or one of a use case without a plan, is live at once. Any other starts the plan of
+    the use case; while another rollout runs it waits, and the operator starts it when its turn comes. A version that
+    had its turn before, whatever came of it, changes nothing.
+    """
+    name, ledger = use_case.name, platform.ledger
+    had = [fact.body for fact in ledger.latest_of_each(name, ROLLOUTS) if fact.body.challenger == version.version]
+    if had or _was_live(platform, use_case, version):
+        tell(f"this is {name}@{version.version} already: nothing changes")
+        return had[-1] if had else None
+    before_it_is_live(platform, use_case, version.dataset, asked, tell)
+    other = running(ledger, name)
+    if other is not None:
+        tell(f"{other.body.challenger} is being rolled out ({short(other.subject)}): {version.version} waits its turn")
+        return None
+    if use_case.plan is None or ledger.latest(name, SPLITS, name) is None:
+        now = platform.settings.clock()
+        go_live(version, use_case, ledger, platform.blobs, now=now, actor=asked.actor, reason=asked.reason)
+        _sweep(platform, use_case, tell)
+        _mirror(platform, use_case, tell)
+        return None
+    if use_case.plan.kind == "kill_switch":
+        tell(f"the plan is a kill switch: {version.version} is on the shelf, and no rollout starts")
+        return None
+    made = start(platform, name, version.version, store_configuration(use_case, platform.blobs), asked, tell)
+    tell(f"rollout {short(made.id)} of {version.version} against {made.champion}: `mainstay operate` moves it")
+    _mirror(platform, use_case, tell)
+    return made
+
+
+def _check_plan(platform: Platform, use_case: UseCase, asked: Asked) -> None:
+    """Refused where a rollout by the plan would be: told before anything is trained for it."""
+    live = platform.ledger.latest(use_case.name, SPLITS, use_case.name)
+    if live is not None and use_case.plan is not None and use_case.plan.kind != "kill_switch":
+        policy = store_configuration(use_case, platform.blobs)
+        check_ahead(platform, use_case.name, configuration(policy, platform.blobs), asked.reason)
 
 
 def _was_live(platform: Platform, use_case: UseCase, version: ModelVersion) -> bool:
@@ -255,14 +293,9 @@ def _sweep(platform: Platform, use_case: UseCase, tell: Tell) -> None:
         tell(f"what older heads left online stays until the next release: {error}")
 
 
-def _mirror(platform: Platform, use_case: UseCase, live: ModelVersion, tell: Tell) -> None:
+def _mirror(platform: Platform, use_case: UseCase, tell: Tell) -> None:
     """Bring MLflow's registry in line with the ledger. It is for people: while it is down, the release stands."""
-
-    def location(version: ModelVersion) -> str:
-        return f"{platform.settings.blobs_url}/versions/{version.use_case}/{version.version}"
-
     try:
-        known = versions_of(platform.ledger, use_case.name)
-        Mirror(platform.settings.mlflow_url, location).sync(use_case.name, known, {"champion": live.version})
+        mirror(platform, use_case.name)
     except MainstayError as error:
         tell(f"MLflow's registry was not brought up to date, and will be by the next release: {error}")

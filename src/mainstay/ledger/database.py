@@ -46,7 +46,7 @@ from sqlalchemy.types import TypeEngine
 from mainstay.errors import Conflict, Misconfigured, Refused, Unavailable
 from mainstay.nouns import rfc3339
 
-TABLES = 2  # the version of the tables below, kept in the database beside them
+TABLES = 3  # the version of the tables below, kept in the database beside them
 SHAPES = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
@@ -87,8 +87,8 @@ FACTS = Table(
     sqlite_autoincrement=True,
 )
 Index("facts_in_order", FACTS.c.use_case, FACTS.c.seq)
-# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, and an
-# index of what was told in feedback.
+# Tables that are not facts: serving processes as they last reported themselves, deltas of observation files, an index
+# of what was told in feedback, and who is at work.
 REPLICAS = Table(
     "replicas",
     METADATA,
@@ -125,7 +125,15 @@ FEEDBACK = Table(
     Column("value", Text, nullable=False),  # the digest of what was told last
     Column("known_at", Time, nullable=False),
 )
-ADDED = {2: (REPLICAS, FILES, FEEDBACK)}
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("use_case", Text, primary_key=True),
+    Column("work", Text, primary_key=True),  # what only one process at a time does
+    Column("holder", Text, nullable=False),
+    Column("until", Time, nullable=False),  # by the database's clock
+)
+ADDED = {2: (REPLICAS, FILES, FEEDBACK), 3: (LEASES,)}
 """The tables that each version brought to those of the version before."""
 
 GUARDS = {

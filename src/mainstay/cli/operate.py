@@ -1,0 +1,41 @@
+"""`operate`: the operator, which moves rollouts as their evidence says."""
+
+import os
+import signal
+import socket
+import threading
+from typing import Annotated
+
+import typer
+
+from mainstay.cli.door import UseCaseFile, open_platform, open_use_case
+from mainstay.digests import new_id
+from mainstay.errors import Refused
+from mainstay.journeys import operate as journey
+from mainstay.serving.logs import saying
+from mainstay.spans import span
+
+
+def operate(
+    use_case_file: UseCaseFile = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    every: Annotated[str, typer.Option("--every", metavar="SPAN", help="Between two looks, as in 10s.")] = "10s",
+    every_use_case: Annotated[bool, typer.Option("--all", help="Every use case of the ledger, not one alone.")] = False,
+) -> int:
+    """Move rollouts: judge what traffic said, take the next step or go back, and write down why. Ends on SIGTERM."""
+    try:
+        seconds = span(every).total_seconds()
+    except ValueError as error:
+        raise Refused(str(error), "--every") from error
+    if seconds <= 0:
+        raise Refused("a span above zero, as in 10s", "--every")
+    platform = open_platform()
+    names = () if every_use_case else (open_use_case(use_case_file)[0].name,)
+    stop = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stop.set())
+    holder = f"{socket.gethostname()}:{os.getpid()}:{new_id(platform.settings.clock())[-8:]}"
+    tell = saying(platform.settings.logs, lambda words: typer.echo(words, err=True))
+    wait = (lambda _: True) if once else stop.wait
+    journey.operate(platform, (lambda: names or platform.ledger.use_cases()), seconds, holder, wait, tell)
+    return 0
