@@ -1,7 +1,7 @@
 """Clients of an app over arms that tests hold."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -139,6 +139,16 @@ class Written:
     def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
         _or_raise(self.full)
         self.records.append((kind, dict(features or {}), contract, tuple(record)))
+
+    def append_all(
+        self, kind: str, features: Mapping[str, str] | None, contract: str, records: Iterable[Sequence[Any]]
+    ) -> None:
+        for each in records:
+            self.append(kind, features, contract, each)
+
+    @property
+    def at_once(self) -> bool:
+        return self.lost is None
 
     async def committed(self) -> None:
         _or_raise(self.lost)

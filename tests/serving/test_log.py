@@ -51,9 +51,9 @@ class Disk:
         def size(self) -> int:
             return self._writer.size
 
-        def append(self, payload: bytes) -> None:
+        def append(self, *payloads: bytes) -> None:
             self._check("append")
-            self._writer.append(payload)
+            self._writer.append(*payloads)
 
         def sync(self) -> None:
             self._check("sync")

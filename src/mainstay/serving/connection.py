@@ -6,13 +6,17 @@ seconds, by `Sweep`, which looks at every connection once a second and so costs 
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mainstay.serving import metrics
+from mainstay.serving.heads import Head, head_of
+from mainstay.serving.hot import Hot
 from mainstay.serving.problems import KINDS, MEDIA_TYPE, Rejected, as_json, problem
+from mainstay.serving.turn import Turn
 
 HEAD_BYTES = 65_536
 """The most bytes of a request's first line and headers."""
@@ -32,7 +36,86 @@ class Connection(HttpToolsProtocol):
     seen_at: float | None = None
     """The request after which, and the time at which, `Sweep` first saw that this connection waits."""
 
+    head: Head | None = None
+    """That of the last request, where it was plain and came alone: the next like it is answered by `turn`."""
+    between = True
+    """Whether every request that was begun came to its end, and none is begun."""
+    pending = False
+    """Whether the turn has a request of this connection."""
+    rested = 0.0
+    """When the turn was given its last, by `perf_counter`."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.turn: Turn | None = self.app.turn if isinstance(self.app, Hot) else None
+
     def data_received(self, data: bytes) -> None:
+        turn = self.turn
+        if turn is None:
+            self.received(data)
+            return
+        if self.pending:
+            turn.end()  # answers leave in the order in which they were asked for
+        head = self.head
+        if head is not None and self.cycle.response_complete and not self.flow.write_paused:
+            body = head.body(data)
+            if body is not None:
+                self.pending = True
+                self.seen_at = None
+                self.rested = time.perf_counter()
+                turn.take(self, data, body, head.key)
+                return
+        alone, before, self.head = self.between, self.cycle, None
+        self.received(data)
+        cycle = self.cycle
+        if alone and self.between and cycle is not None and cycle is not before and cycle.keep_alive:
+            self.head = head_of(data, self.headers)
+
+    def answered(self, data: bytes) -> None:
+        """Send an answer that the turn made."""
+        self.pending = False
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def passed_on(self, data: bytes) -> None:
+        """Have the HTTP server read what the turn does not answer."""
+        self.pending = False
+        if self.parser is not None:  # else the client has left meanwhile
+            self.received(data)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that every answer carries now."""
+        return self.server_state.default_headers
+
+    def on_message_begin(self) -> None:
+        self.between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self.between = True
+        super().on_message_complete()
+
+    def eof_received(self) -> None:
+        if self.pending and self.turn is not None:
+            self.turn.end()
+
+    def shutdown(self) -> None:
+        if self.pending and self.turn is not None:
+            self.turn.end()
+        super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        # The turn leaves the alarm alone, which costs more than its answers: it is set anew where it comes too soon.
+        left = self.timeout_keep_alive - (time.perf_counter() - self.rested)
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def received(self, data: bytes) -> None:
+        """Have the HTTP server read what came."""
         if self.unread + len(data) > HEAD_BYTES and self._head_is_too_large(data):
             self._refuse_head()
             return

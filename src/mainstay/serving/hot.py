@@ -28,6 +28,7 @@ from mainstay.serving.problems import Rejected, problem_response
 from mainstay.serving.recording import Asking, single_record
 from mainstay.serving.tally import Tally
 from mainstay.serving.tracing import Timeline, Traces, traceparent
+from mainstay.serving.turn import Turn
 from mainstay.serving.witness import count
 
 ROUTE = "/predict"
@@ -55,6 +56,8 @@ class Hot:
         self._tally = tally
         self._access = access
         self._traces = traces
+        self.turn = Turn(arms, answering, access, tally) if traces is None else None
+        """What answers a connection's requests before they get here; None where they are traced, step by step."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":

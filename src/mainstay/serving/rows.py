@@ -1,7 +1,7 @@
 """An arm made ready for single rows: how it reads, scores, says and records them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -15,6 +15,7 @@ from mainstay.scoring.coded import BatchScorer
 from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.rowwise import RowReader, RowScorer, ScoredRow
 from mainstay.scoring.scorer import Scored, Scorer
+from mainstay.serving.shape import shape_of
 from mainstay.usecase import Serving
 
 
@@ -28,6 +29,8 @@ class ArmRows:
         self.scorer = scorer
         self.threshold = rule.threshold
         self.reader = RowReader(bundle.encoder, policies.unseen_category, policies.out_of_range)
+        self.shape = shape_of(self.reader.usual)
+        """What requests look like of which nothing is unusual; None where there is no such shape."""
         self.names = tuple(each.name for each in bundle.encoder.inputs)
         self.features = {each.name: each.kind for each in bundle.encoder.inputs}
         """Names and kinds of what is logged of a row, in order."""
@@ -49,6 +52,20 @@ class ArmRows:
         scored = row.score(values)
         self._idle.append(row)
         return scored
+
+    def score_each(self, rows: Iterable[Sequence[Value]]) -> Iterator[ScoredRow | None]:
+        """Score rows that this arm's reader read, each as one row; None where the model's runtime raises."""
+        try:
+            row = self._idle.pop()
+        except IndexError:
+            row = RowScorer(self.scorer)
+        for values in rows:
+            try:
+                yield row.score(values)
+            except Exception:  # noqa: BLE001
+                # An arm is somebody's model: what it raises is its own trouble, and whoever asks scores it again.
+                yield None
+        self._idle.append(row)
 
     @property
     def batch(self) -> BatchScorer:
