@@ -135,16 +135,17 @@ class Written:
     records: list[tuple[str, dict[str, Any], str, tuple[Any, ...]]] = field(default_factory=list)
     full: Unavailable | None = None
     lost: Unavailable | None = None
+    calls: int = 0  # records that were written down together are one
 
     def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
-        _or_raise(self.full)
-        self.records.append((kind, dict(features or {}), contract, tuple(record)))
+        self.append_all(kind, features, contract, [record])
 
     def append_all(
         self, kind: str, features: Mapping[str, str] | None, contract: str, records: Iterable[Sequence[Any]]
     ) -> None:
-        for each in records:
-            self.append(kind, features, contract, each)
+        _or_raise(self.full)
+        self.calls += 1
+        self.records += [(kind, dict(features or {}), contract, tuple(each)) for each in records]
 
     @property
     def at_once(self) -> bool:

@@ -40,10 +40,14 @@ class Connection(HttpToolsProtocol):
     """That of the last request, where it was plain and came alone: the next like it is answered by `turn`."""
     between = True
     """Whether every request that was begun came to its end, and none is begun."""
+    begun = b""
+    """The head of the request that the server reads now, where it came alone and before its body."""
+    held = b""
+    """A head like the last one, whose body has still to come."""
     pending = False
     """Whether the turn has a request of this connection."""
     rested = 0.0
-    """When the turn was given its last, by `perf_counter`."""
+    """When such a request last came, by `perf_counter`."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -56,20 +60,43 @@ class Connection(HttpToolsProtocol):
             return
         if self.pending:
             turn.end()  # answers leave in the order in which they were asked for
+        if self.held:
+            data, self.held = self.held + data, b""
         head = self.head
-        if head is not None and self.cycle.response_complete and not self.flow.write_paused:
+        if head is not None and self.between and self.cycle.response_complete and not self.flow.write_paused:
             body = head.body(data)
             if body is not None:
-                self.pending = True
                 self.seen_at = None
                 self.rested = time.perf_counter()
-                turn.take(self, data, body, head.key)
+                if body:
+                    self.pending = True
+                    turn.take(self, data, body, head.key)
+                else:
+                    self.held = data
                 return
-        alone, before, self.head = self.between, self.cycle, None
+        self._learn(data)
+
+    def _learn(self, data: bytes) -> None:
+        """Have the HTTP server read what came, and keep its head where that is plain."""
+        alone, before, begun = self.between, self.cycle, self.begun
+        self.head, self.begun = None, b""
         self.received(data)
         cycle = self.cycle
-        if alone and self.between and cycle is not None and cycle is not before and cycle.keep_alive:
-            self.head = head_of(data, self.headers)
+        begins = cycle is not None and cycle is not before
+        if cycle is None or not cycle.keep_alive or alone is not begins:
+            return  # it was no part of one request alone
+        if not self.between:
+            self.begun = data if begins and data.endswith(b"\r\n\r\n") else b""
+        elif begins or begun:
+            self.head = head_of(begun + data, self.headers)
+
+    def release(self) -> None:
+        """Have the HTTP server read a head whose body does not come, and answer what the turn still has."""
+        if self.pending and self.turn is not None:
+            self.turn.end()
+        if self.held:
+            data, self.held, self.head = self.held, b"", None
+            self.passed_on(data)
 
     def answered(self, data: bytes) -> None:
         """Send an answer that the turn made."""
@@ -98,12 +125,10 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def eof_received(self) -> None:
-        if self.pending and self.turn is not None:
-            self.turn.end()
+        self.release()
 
     def shutdown(self) -> None:
-        if self.pending and self.turn is not None:
-            self.turn.end()
+        self.release()
         super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -172,6 +197,7 @@ class Sweep:
         for each in list(connections):
             if not isinstance(each, Connection) or not each.waits:
                 continue
+            each.release()
             if each.seen_after is not each.cycle or each.seen_at is None:
                 each.seen_after, each.seen_at = each.cycle, now
             elif now - each.seen_at > self._seconds:

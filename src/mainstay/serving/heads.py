@@ -29,7 +29,7 @@ class Head(NamedTuple):
     key: bytes | None
 
     def body(self, data: bytes) -> bytes | None:
-        """The body of a request that came whole, and alone; None where this is not its head.
+        """The body of a request that came whole and alone, empty where it has still to come; None of anything else.
 
         The head holds a key: how long this takes tells nothing about it.
         """
@@ -38,7 +38,7 @@ class Head(NamedTuple):
         if end <= start or not compare_digest(data[:start], self.before):
             return None
         digits, begins = data[start:end], end + len(self.after)
-        if not digits.isdigit() or int(digits) != len(data) - begins:
+        if not digits.isdigit() or len(data) - begins not in (int(digits), 0) or digits.strip(b"0") == b"":
             return None
         return data[begins:] if compare_digest(data[end:begins], self.after) else None
 
