@@ -21,6 +21,7 @@ INPUTS = (
     Input("count", "integer", nullable=True),
     Input("senior", "category", values=("0", "1")),
     Input("plan", "category", nullable=True, values=("Basic", "Zwölf Monate", "1.5")),
+    Input("far", "number", nullable=True, range=(0, 1e17)),
     Input("a:b", "category", nullable=True, values=("x", "y:z")),
 )
 ENCODER = Encoder(INPUTS, (), tuple(Feature(each.name, each.kind) for each in INPUTS if each.kind == "number"))
@@ -54,7 +55,9 @@ def strictly(body: bytes) -> Shaped:
 numbers = st.one_of(
     st.integers(-3, 130),
     st.floats(),
-    st.sampled_from([0, 0.0, -0.0, 2**53, 2**53 - 1, 1 - 2**53, 2**53 + 1, 10**30, 10**400, 40.5, 5e-324, 1e17, 120.0]),
+    st.sampled_from(
+        [0, 0.0, -0.0, 2**53, 2**53 - 1, 1 - 2**53, 2**53 + 1, 10**17 + 1, 10**30, 10**400, 40.5, 5e-324, 1e17, 120.0]
+    ),
 )
 texts = st.sampled_from(["Basic", " Basic", "Zwölf Monate", "Zwo\u0308lf Monate", "1.5", "0", "1", "y:z", "", "a\n"])
 anything = st.one_of(numbers, texts, st.none(), st.booleans(), st.text(max_size=3), st.sampled_from([[], {}]))
@@ -109,7 +112,7 @@ def test_what_is_usual_is_taken() -> None:
         found = read(body)
         assert found is not None
         assert repr(found) == repr(strictly(body))
-        assert found.origins == {"a:b": "missing"}
+        assert found.origins == {"far": "missing", "a:b": "missing"}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,7 @@ def test_what_is_usual_is_taken() -> None:
         json.dumps({"features": USUAL, "request_id": "r"}).encode()[:-1] + b', "request_id": "r"}',
         b"\xef\xbb\xbf" + json.dumps({"features": USUAL}).encode(),
         json.dumps({"features": USUAL}).encode() + b" " * LARGEST,
+        json.dumps({"features": {**USUAL, "far": 10**17 + 1}}).encode(),
         json.dumps({"features": USUAL, "entity": "\u2028"}).encode(),
         json.dumps({"features": USUAL, "entity": "x"}).encode().replace(b'"x"', b'"\xed\xa0\x80"'),
         json.dumps({"features": USUAL}).encode().replace(b": 12,", b": 012,"),
@@ -128,7 +132,7 @@ def test_what_is_usual_is_taken() -> None:
         b"[" * 100_000,
         b"",
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_may_be_wrong_is_left_to_who_can_say_so(body: bytes) -> None:
     assert read(body) is None

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from mainstay.errors import Unavailable
 from mainstay.nouns import ApiKey, Arm
 from mainstay.observed import Prediction, Role
+from mainstay.scoring.rowwise import ScoredRow
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
@@ -102,6 +103,19 @@ class House:
         wire.writes.clear()
         self.passed_on = 0
         return connection, wire
+
+
+class Raises:
+    """A scorer of rows that raises so often, and then scores."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def score(self, values: Any) -> ScoredRow:
+        self.left -= 1
+        if self.left >= 0:
+            raise RuntimeError("no such kernel")
+        return ScoredRow([0.5, 0.5], 0.5, "Yes", "High")
 
 
 async def given(connection: Connection, *data: bytes) -> None:
@@ -339,8 +353,12 @@ def test_answers_leave_in_the_order_in_which_they_were_asked_for(house: House, r
         connection.data_received(b"".join(request(json.dumps({"entity": n, "features": ROW}).encode()) for n in (4, 5)))
         connection.data_received(request(json.dumps({"entity": 6, "features": ROW}).encode()))
         await settled()
+        # One that the turn leaves to the server, and those behind it.
+        connection.data_received(request(json.dumps({"entity": True, "features": ROW}).encode()))
+        connection.data_received(request(json.dumps({"entity": 7, "features": ROW}).encode()))
+        await settled()
         told = [json.loads(each.partition(b"\r\n\r\n")[2]) for each in wire.written.split(b"HTTP/1.1 ")[1:]]
-        assert [each["entity"] for each in told] == list(range(7))
+        assert [each.get("entity") for each in told] == [*range(7), None, 7]
 
     run(ask())
 
@@ -527,6 +545,22 @@ def test_a_server_that_ends_answers_what_it_took_and_says_so(house: House, run: 
             assert wire.closed
 
     run(ask())
+
+
+def test_a_model_that_raises_or_makes_no_number_is_told_of_by_the_application(
+    world: "World", arms: Arms, house: House, written: "Written", run: Run
+) -> None:
+    async def ask() -> None:
+        connection, wire = await house.warm()
+        arm = house.arms.live.rows["1.0.0"]  # type: ignore[union-attr]
+        arm._idle[:] = [Raises(3)] * 3  # type: ignore[list-item]  # by the turn, the hot route and the application
+        for status in (b"500", b"200"):
+            wire.writes.clear()
+            await given(connection, request(USUAL))
+            assert wire.written.startswith(b"HTTP/1.1 " + status)
+
+    run(ask())
+    assert [each.role for each in written.observed()] == [Role.ANSWERED, Role.ATTEMPTED, Role.ANSWERED]
 
 
 def test_who_stops_sending_is_answered_all_the_same(house: House, run: Run) -> None:

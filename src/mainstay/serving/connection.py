@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
         if self.pending and self.turn is not None:
             self.turn.end()
         if self.held:
-            data, self.held, self.head = self.held, b"", None
+            data, self.held = self.held, b""
             self.passed_on(data)
 
     def answered(self, data: bytes) -> None:

@@ -53,7 +53,6 @@ def head_of(data: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Head | None:
         or not _CHANGING.isdisjoint(named)
         or named.get(b"content-type") != b"application/json"
         or named.get(b"accept", b"*/*") not in (b"*/*", b"application/json")
-        or named.get(b"connection", b"keep-alive").lower() != b"keep-alive"
     ):
         return None
     length = b"%d" % (len(data) - stop - 4)
