@@ -28,6 +28,7 @@ class ArmRows:
         self.version = version
         self.scorer = scorer
         self.threshold = rule.threshold
+        self._place = rule.place
         self.reader = RowReader(bundle.encoder, policies.unseen_category, policies.out_of_range)
         self.shape = shape_of(self.reader.usual)
         """What requests look like of which nothing is unusual; None where there is no such shape."""
@@ -95,7 +96,8 @@ class ArmRows:
         named = "null" if entity is None else quoted(entity) if isinstance(entity, str) else str(entity)
         text = self._quoted
         probability = repr(scored.probability)  # costs as much as a dictionary of ten
-        first, second = (probability if each == scored.probability else repr(each) for each in scored.scores)
+        rest = repr(scored.scores[1 - self._place])
+        first, second = (rest, probability) if self._place else (probability, rest)
         told = ",".join(map(quoted, flags)) if flags else ""
         return (
             f'{{"prediction_id":"{prediction_id}","entity":{named},"probability":{probability},'
