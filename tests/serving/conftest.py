@@ -1,7 +1,7 @@
 """Clients of an app over arms that tests hold."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from served import manifest_of
+from wired import House
 
 from mainstay.errors import MainstayError, NotFound, Unavailable
 from mainstay.logged import encoded, observed
@@ -186,3 +187,19 @@ def client(arms: Arms, answering: Answering) -> Iterator[Client]:
 def row() -> dict[str, Any]:
     """Features of a customer."""
     return {"age": 40, "spent": 120.5, "plan": "basic"}
+
+
+@pytest.fixture
+def house(arms: Arms, answering: Answering) -> House:
+    """A server of those arms, with the turn in front."""
+    return House(arms, answering)
+
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Runs what is awaited, in one loop."""
+    with asyncio.Runner() as runner:
+        yield runner.run

@@ -2,107 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
-from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
+from wired import ROW, USUAL, House, alike, given, request, settled
 
 from mainstay.errors import Unavailable
 from mainstay.nouns import ApiKey, Arm
 from mainstay.observed import Prediction, Role
 from mainstay.scoring.rowwise import ScoredRow
-from mainstay.serving.access import Access
-from mainstay.serving.answering import Answering
-from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
-from mainstay.serving.connection import Connection, Sweep
-from mainstay.serving.hot import ROUTE, Hot
-from mainstay.serving.tally import Tally
+from mainstay.serving.connection import Sweep
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import World, Written
-
-ROW = {"age": 40, "spent": 120.5, "plan": "basic"}
-USUAL = json.dumps({"entity": "a", "features": ROW}).encode()
-HEADERS = b"Host: here\r\nContent-Type: application/json\r\nAuthorization: Bearer secret\r\n"
-
-
-def request(body: bytes, headers: bytes = HEADERS, first: bytes = b"POST /predict HTTP/1.1") -> bytes:
-    return b"%b\r\n%bContent-Length: %d\r\n\r\n%b" % (first, headers, len(body), body)
-
-
-class Wire(asyncio.Transport):
-    """What was written to a client, each write by itself, and whether the connection is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.closed = False
-
-    @property
-    def written(self) -> bytes:
-        return b"".join(self.writes)
-
-    def write(self, data: Any) -> None:
-        assert not self.closed
-        self.writes.append(bytes(data))
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-
-@dataclass
-class House:
-    """A server with the turn in front (`hot`), and the same application without it (`app`)."""
-
-    arms: Arms
-    answering: Answering
-    passed_on: int = 0
-    keys: list[ApiKey] = field(default_factory=list)
-    state: ServerState = field(default_factory=ServerState)
-    keep_alive: Any = 5
-
-    def __post_init__(self) -> None:
-        self.access = Access(lambda: self.keys, None, self.answering.clock, open_=True)
-        self.tally = Tally(ROUTE)
-        self.app = create_app(self.arms, "tiny", self.answering, self.access, tally=self.tally)
-        self.hot = Hot(self.app, self.arms, self.answering, self.access, self.tally)
-        self.state.default_headers = [(b"date", b"Thu, 01 Jan 2026 00:00:00 GMT 100%")]
-
-    def connect(self, turn: bool = True) -> tuple[Connection, Wire]:
-        """A fresh connection, through the turn or around it. To be called in a loop."""
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            self.passed_on += 1
-            await (self.hot if turn else self.app)(scope, receive, send)
-
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=self.keep_alive)
-        config.load()
-        connection, wire = Connection(config, self.state, {}), Wire()
-        connection.turn = self.hot.turn if turn else None
-        connection.connection_made(wire)
-        return connection, wire
-
-    async def warm(self) -> tuple[Connection, Wire]:
-        """A connection whose next request like the usual one is the turn's."""
-        connection, wire = self.connect()
-        await given(connection, request(USUAL))
-        assert b" 200 OK" in wire.written
-        wire.writes.clear()
-        self.passed_on = 0
-        return connection, wire
+    from tests.serving.conftest import Run, World, Written
 
 
 class Raises:
@@ -116,41 +30,6 @@ class Raises:
         if self.left >= 0:
             raise RuntimeError("no such kernel")
         return ScoredRow([0.5, 0.5], 0.5, "Yes", "High")
-
-
-async def given(connection: Connection, *data: bytes) -> None:
-    for each in data:
-        connection.data_received(each)
-        await settled()
-
-
-async def settled() -> None:
-    for _ in range(30):
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-def house(arms: Arms, answering: Answering) -> House:
-    return House(arms, answering)
-
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
-def alike(found: bytes) -> tuple[list[bytes], Any]:
-    """An answer but for what no two answers share: the ids."""
-    head, _, body = found.partition(b"\r\n\r\n")
-    made = json.loads(body)
-    for name in ("prediction_id", "trace_id"):
-        if name in made:
-            assert len(made.pop(name)) == 32
-    return head.split(b"\r\n"), list(made.items())
 
 
 SHAPED = [
@@ -180,7 +59,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("body", SHAPED + OTHERS, ids=range(len(SHAPED + OTHERS)))
-def test_the_same_request_gets_the_same_answer(house: House, run: Run, body: Any) -> None:
+def test_the_same_request_gets_the_same_answer(house: House, run: "Run", body: Any) -> None:
     async def ask() -> None:
         connection, wire = await house.warm()
         other, around = house.connect(turn=False)
@@ -200,7 +79,7 @@ def test_the_same_request_gets_the_same_answer(house: House, run: Run, body: Any
     run(ask())
 
 
-def test_the_first_answer_and_those_of_the_turn_are_the_same_bytes(house: House, run: Run) -> None:
+def test_the_first_answer_and_those_of_the_turn_are_the_same_bytes(house: House, run: "Run") -> None:
     async def ask() -> None:
         connection, wire = house.connect()
         for _ in range(3):
@@ -213,7 +92,7 @@ def test_the_first_answer_and_those_of_the_turn_are_the_same_bytes(house: House,
     run(ask())
 
 
-def test_the_same_record_is_written(house: House, written: "Written", run: Run) -> None:
+def test_the_same_record_is_written(house: House, written: "Written", run: "Run") -> None:
     async def ask() -> None:
         connection, _ = await house.warm()
         other, _ = house.connect(turn=False)
@@ -235,7 +114,7 @@ def test_the_same_record_is_written(house: House, written: "Written", run: Run) 
         assert 0 < hot.scoring_us < hot.before_log_us
 
 
-def test_the_tensor_of_one_answer_in_256_is_kept(house: House, written: "Written", run: Run) -> None:
+def test_the_tensor_of_one_answer_in_256_is_kept(house: House, written: "Written", run: "Run") -> None:
     async def ask() -> None:
         connection, _ = await house.warm()
         for _ in range(512):
@@ -251,101 +130,7 @@ def test_the_tensor_of_one_answer_in_256_is_kept(house: House, written: "Written
     assert len(records) == 513
 
 
-@pytest.mark.parametrize(
-    ("headers", "like"),
-    [
-        (HEADERS, True),
-        (HEADERS + b"Accept: */*\r\nConnection: keep-alive\r\nUser-Agent: x: y\r\n", True),
-        (HEADERS + b"Connection: close\r\n", False),
-        (HEADERS + b"Accept: text/html\r\n", False),
-        (HEADERS + b"Accept: */*\r\nAccept: */*\r\n", False),
-        (HEADERS + b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", False),
-        (HEADERS + b"Expect: 100-continue\r\n", False),
-        (HEADERS + b"Upgrade: websocket\r\nConnection: upgrade\r\n", False),
-        (HEADERS + b"Content-Encoding: gzip\r\n", False),
-        (HEADERS.replace(b"application/json", b"application/json; charset=utf-8"), False),
-        (HEADERS.replace(b"application/json", b"text/plain"), False),
-        (HEADERS.replace(b"Content-Type: application/json\r\n", b""), False),
-    ],
-    ids=range(12),
-)
-def test_only_plain_heads_are_answered_by_the_turn(house: House, run: Run, headers: bytes, like: bool) -> None:
-    async def ask() -> None:
-        connection, wire = house.connect()
-        other, around = house.connect(turn=False)
-        for _ in range(2):
-            for each in (connection, other):
-                if not each.transport.is_closing():
-                    await given(each, request(USUAL, headers))
-        assert (connection.head is not None) is like
-        assert [each[:12] for each in wire.written.split(b"HTTP/1.1")] == [
-            each[:12] for each in around.written.split(b"HTTP/1.1")
-        ]
-        assert wire.closed is around.closed
-
-    run(ask())
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        request(USUAL, first=b"POST /predict?reasons=3 HTTP/1.1"),
-        request(USUAL, first=b"POST /predict HTTP/1.0"),
-        request(USUAL, first=b"GET /health HTTP/1.1"),
-        request(USUAL, HEADERS + b"X: 1\r\n"),
-        request(USUAL, HEADERS.replace(b"secret", b"other!")),
-        request(USUAL).replace(b"Length: ", b"Length: +"),
-        request(USUAL).replace(b"Length: ", b"Length: 0x"),
-        request(USUAL).replace(b"Length: ", b"Length: 9"),
-        request(USUAL) + b"x",
-        request(USUAL)[:-1],
-        request(b""),
-        b"\r\n" + request(USUAL),
-        request(USUAL) * 2,
-    ],
-    ids=range(13),
-)
-def test_what_differs_from_the_request_before_is_the_servers(house: House, run: Run, other: bytes) -> None:
-    async def ask() -> None:
-        connection, wire = await house.warm()
-        plain, around = house.connect(turn=False)
-        await given(plain, request(USUAL))
-        around.writes.clear()
-        house.passed_on = 0
-        await given(connection, other)
-        answered = house.passed_on
-        await given(plain, other)
-        assert answered == house.passed_on - answered
-        assert [each[:12] for each in wire.written.split(b"HTTP/1.1")] == [
-            each[:12] for each in around.written.split(b"HTTP/1.1")
-        ]
-        assert wire.closed is around.closed
-        for each in asyncio.all_tasks() - {asyncio.current_task()}:
-            each.cancel()
-
-    run(ask())
-
-
-def test_a_head_and_a_body_that_come_apart_are_one_request(house: House, run: Run) -> None:
-    data = request(USUAL)
-    at = data.index(b"{")
-
-    async def ask() -> None:
-        connection, wire = house.connect()
-        for _ in range(3):
-            await given(connection, data[:at], data[at:])
-        assert house.passed_on == 1
-        await given(connection, data[:at], data[at : at + 9], data[at + 9 :])  # in three pieces it is the server's
-        await given(connection, data[:9], data[9:])
-        assert house.passed_on == 3
-        await given(connection, data, data)
-        assert wire.written.count(b" 200 OK") == 7
-        assert house.passed_on == 4
-
-    run(ask())
-
-
-def test_answers_leave_in_the_order_in_which_they_were_asked_for(house: House, run: Run) -> None:
+def test_answers_leave_in_the_order_in_which_they_were_asked_for(house: House, run: "Run") -> None:
     async def ask() -> None:
         connection, wire = await house.warm()
         for n in range(4):  # in one turn, and the last of them two at once
@@ -363,35 +148,7 @@ def test_answers_leave_in_the_order_in_which_they_were_asked_for(house: House, r
     run(ask())
 
 
-def test_the_body_of_a_request_that_was_refused_before_it_came_is_no_request(
-    house: House, written: "Written", run: Run
-) -> None:
-    house.access.open = False
-    house.keys = [ApiKey("k", "mine", sha256(b"secret").hexdigest(), ("predict",), house.answering.clock())]
-    house.access.refresh()
-    inner = request(USUAL)
-
-    async def ask() -> None:
-        connection, wire = await house.warm()
-        house.keys = []
-        house.access.refresh()
-        head = request(inner).removesuffix(inner)
-        await given(connection, head)
-        assert wire.writes == []
-        Sweep().look([connection], 0.0)  # the body does not come: the server hears of the head
-        await settled()
-        assert b" 401 " in wire.written
-        house.access.open = True
-        await given(connection, inner)  # the body, at last
-        assert wire.written.count(b"HTTP/1.1 ") == 1
-        await given(connection, request(USUAL))
-        assert wire.written.count(b" 200 OK") == 1
-
-    run(ask())
-    assert len(written.records) == 2
-
-
-def test_a_key_is_looked_at_for_every_request(house: House, written: "Written", run: Run) -> None:
+def test_a_key_is_looked_at_for_every_request(house: House, written: "Written", run: "Run") -> None:
     house.access.open = False
     now = house.answering.clock()
     key = ApiKey("k", "mine", sha256(b"secret").hexdigest(), ("predict",), now)
@@ -421,7 +178,7 @@ def test_a_key_is_looked_at_for_every_request(house: House, written: "Written", 
 
 
 def test_many_connections_are_answered_together_and_each_gets_its_own(
-    house: House, written: "Written", run: Run
+    house: House, written: "Written", run: "Run"
 ) -> None:
     async def ask() -> None:
         several = [await house.warm() for _ in range(40)]
@@ -443,7 +200,7 @@ def test_many_connections_are_answered_together_and_each_gets_its_own(
     assert len({record[0] for *_, record in written.records}) == 80
 
 
-def test_a_full_log_answers_nobody_of_a_turn_and_recovers(house: House, written: "Written", run: Run) -> None:
+def test_a_full_log_answers_nobody_of_a_turn_and_recovers(house: House, written: "Written", run: "Run") -> None:
     async def ask() -> None:
         several = [await house.warm() for _ in range(4)]
         written.records.clear()
@@ -465,7 +222,7 @@ def test_a_full_log_answers_nobody_of_a_turn_and_recovers(house: House, written:
     run(ask())
 
 
-def test_what_has_to_wait_for_the_disk_is_left_to_who_can_wait(house: House, written: "Written", run: Run) -> None:
+def test_what_has_to_wait_for_the_disk_is_left_to_who_can_wait(house: House, written: "Written", run: "Run") -> None:
     async def ask() -> None:
         connection, wire = await house.warm()
         written.lost = Unavailable("input/output error")
@@ -478,7 +235,7 @@ def test_what_has_to_wait_for_the_disk_is_left_to_who_can_wait(house: House, wri
 
 
 def test_what_a_challenger_is_to_answer_and_what_others_hear_goes_the_longer_way(
-    world: "World", arms: Arms, house: House, written: "Written", run: Run
+    world: "World", arms: Arms, house: House, written: "Written", run: "Run"
 ) -> None:
     async def ask(several: int) -> int:
         connection, wire = await house.warm()
@@ -503,7 +260,7 @@ def test_what_a_challenger_is_to_answer_and_what_others_hear_goes_the_longer_way
     assert sum(each.role is Role.LISTENED for each in written.observed()) == 4
 
 
-def test_a_busy_connection_stays_and_one_at_rest_is_closed(house: House, run: Run) -> None:
+def test_a_busy_connection_stays_and_one_at_rest_is_closed(house: House, run: "Run") -> None:
     house.keep_alive = 0.3
 
     async def ask() -> None:
@@ -522,7 +279,7 @@ def test_a_busy_connection_stays_and_one_at_rest_is_closed(house: House, run: Ru
     run(ask())
 
 
-def test_a_server_that_ends_answers_what_it_took_and_says_so(house: House, run: Run) -> None:
+def test_a_server_that_ends_answers_what_it_took_and_says_so(house: House, run: "Run") -> None:
     async def ask() -> None:
         taken, first = await house.warm()
         later, second = await house.warm()
@@ -548,7 +305,7 @@ def test_a_server_that_ends_answers_what_it_took_and_says_so(house: House, run: 
 
 
 def test_a_model_that_raises_or_makes_no_number_is_told_of_by_the_application(
-    world: "World", arms: Arms, house: House, written: "Written", run: Run
+    world: "World", arms: Arms, house: House, written: "Written", run: "Run"
 ) -> None:
     async def ask() -> None:
         connection, wire = await house.warm()
@@ -563,7 +320,7 @@ def test_a_model_that_raises_or_makes_no_number_is_told_of_by_the_application(
     assert [each.role for each in written.observed()] == [Role.ANSWERED, Role.ATTEMPTED, Role.ANSWERED]
 
 
-def test_who_stops_sending_is_answered_all_the_same(house: House, run: Run) -> None:
+def test_who_stops_sending_is_answered_all_the_same(house: House, run: "Run") -> None:
     async def ask() -> None:
         connection, wire = await house.warm()
         connection.data_received(request(USUAL))
