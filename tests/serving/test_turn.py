@@ -13,7 +13,9 @@ from mainstay.nouns import ApiKey, Arm
 from mainstay.observed import Prediction, Role
 from mainstay.scoring.rowwise import ScoredRow
 from mainstay.serving.arms import Arms
-from mainstay.serving.connection import Sweep
+from mainstay.serving.connection import Connection, Sweep
+from mainstay.serving.worker import config_of
+from mainstay.settings import Settings
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Run, World, Written
@@ -77,6 +79,16 @@ def test_the_same_request_gets_the_same_answer(house: House, run: "Run", body: A
             assert len(wire.writes) == 1
 
     run(ask())
+
+
+def test_the_connections_of_a_worker_have_the_turn_of_its_hot_route(house: House, run: "Run") -> None:
+    async def connect() -> Connection:
+        config = config_of(Settings(), house.hot)
+        config.load()
+        return Connection(config, house.state, {})
+
+    assert house.hot.turn is not None
+    assert run(connect()).turn is house.hot.turn
 
 
 def test_the_first_answer_and_those_of_the_turn_are_the_same_bytes(house: House, run: "Run") -> None:

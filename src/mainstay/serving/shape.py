@@ -17,7 +17,7 @@ from mainstay.scoring.rowwise import Usual
 LARGEST: Final = 65_536
 """Bytes of a body that is looked at here."""
 LONGEST: Final = 200
-"""Characters of an entity or of a request id (as in `predict.py`)."""
+"""Characters of an entity or of a request id."""
 _MOST: Final = 2**53 - 1
 """Beyond it an integer may be another number as a float, and a range have other ends."""
 
