@@ -1,4 +1,5 @@
 import hashlib
+import hmac
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.digests import canonical_json, digest, new_id, sha256, short, unit_interval
+from mainstay.digests import canonical_json, digest, new_id, pseudonym, pseudonyms, sha256, short, unit_interval
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -56,6 +57,13 @@ def test_another_purpose_or_salt_draws_other_texts() -> None:
 @given(st.text(st.characters(codec="utf-8")))
 def test_every_text_falls_between_nought_and_one(text: str) -> None:
     assert 0 <= unit_interval("assign", "salt", text) <= 1
+
+
+@given(st.binary(max_size=130), st.lists(st.text(st.characters(codec="utf-8")), max_size=3))
+def test_pseudonyms_under_one_key_are_hmac_sha_256(key: bytes, texts: list[str]) -> None:
+    named = pseudonyms(key)
+    for text in texts:
+        assert named(text) == pseudonym(text, key) == hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1)), st.integers(1, 10**10))  # noqa: DTZ001

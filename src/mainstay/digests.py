@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -50,6 +51,21 @@ def unit_interval(purpose: Purpose, salt: str, text: str) -> float:
 def pseudonym(text: str, key: bytes) -> str:
     """HMAC-SHA-256 (RFC 2104) of a text in UTF-8, which has to be in Unicode's NFC already, as 64 hex digits."""
     return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def pseudonyms(key: bytes) -> Callable[[str], str]:
+    """As `pseudonym` under one key, which is taken in once: half the time. Threads may share it."""
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(each ^ 0x36 for each in block)).copy
+    outer = hashlib.sha256(bytes(each ^ 0x5C for each in block)).copy
+
+    def named(text: str) -> str:
+        first, second = inner(), outer()
+        first.update(text.encode())
+        second.update(first.digest())
+        return second.hexdigest()
+
+    return named
 
 
 def new_id(now: datetime) -> str:

@@ -339,8 +339,8 @@ def test_a_number_written_behind_the_ledgers_back_stays_unique(ledger: Ledger, a
 
 def test_the_tables_of_a_later_release_are_refused(ledger: Ledger, address: str) -> None:
     wrote(ledger, Entry(SPLITS, "churn", split()))
-    raw(address, "UPDATE ledger_tables SET version = 3")
-    with Ledger(address) as other, pytest.raises(Refused, match="version 3, not 2: upgrade Mainstay"):
+    raw(address, "UPDATE ledger_tables SET version = 4")
+    with Ledger(address) as other, pytest.raises(Refused, match="version 4, not 3: upgrade Mainstay"):
         other.latest("churn", SPLITS, "churn")
 
 

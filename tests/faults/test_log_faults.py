@@ -96,7 +96,9 @@ def test_a_disk_without_space_for_a_new_segment_is_unavailable_and_leaves_no_fil
     assert logged(spool) == ["crm"]
 
 
-def test_a_file_that_may_not_grow_any_more_holds_whole_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_file_that_may_not_grow_any_more_holds_whole_records(tmp_path: Path, together: int) -> None:
+    """Of records that are written together all, or none."""
     spool = Spool(tmp_path)
     log = log_on(spool)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -105,15 +107,16 @@ def test_a_file_that_may_not_grow_any_more_holds_whole_records(tmp_path: Path) -
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limit[1]))
         for number in range(20):
+            words = [f"{number}.{each} " + "x" * 300 for each in range(together)]
             try:
-                log.append("feed", None, "", (f"{number} " + "x" * 300, 1, 2))
-                acknowledged.append(f"{number} " + "x" * 300)
+                log.append_all("feed", None, "", [(each, 1, 2) for each in words])
+                acknowledged += words
             except Unavailable as error:
                 said.add(error.message)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
-    assert 0 < len(acknowledged) < 20
+    assert 0 < len(acknowledged) < 20 * together
     assert said == {"disk full while writing to the log"}
     log.append("feed", None, "", ("afterwards", 1, 2))
     log.close()

@@ -1,7 +1,7 @@
 """Clients of an app over arms that tests hold."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from served import manifest_of
+from wired import House
 
 from mainstay.adapters.online import Online
 from mainstay.defined import FeatureService
@@ -140,10 +141,21 @@ class Written:
     records: list[tuple[str, dict[str, Any], str, tuple[Any, ...]]] = field(default_factory=list)
     full: Unavailable | None = None
     lost: Unavailable | None = None
+    calls: int = 0  # records that were written down together are one
 
     def append(self, kind: str, features: Mapping[str, str] | None, contract: str, record: Sequence[Any]) -> None:
+        self.append_all(kind, features, contract, [record])
+
+    def append_all(
+        self, kind: str, features: Mapping[str, str] | None, contract: str, records: Iterable[Sequence[Any]]
+    ) -> None:
         _or_raise(self.full)
-        self.records.append((kind, dict(features or {}), contract, tuple(record)))
+        self.calls += 1
+        self.records += [(kind, dict(features or {}), contract, tuple(each)) for each in records]
+
+    @property
+    def at_once(self) -> bool:
+        return self.lost is None
 
     async def committed(self) -> None:
         _or_raise(self.lost)
@@ -180,3 +192,19 @@ def client(arms: Arms, answering: Answering) -> Iterator[Client]:
 def row() -> dict[str, Any]:
     """Features of a customer."""
     return {"age": 40, "spent": 120.5, "plan": "basic"}
+
+
+@pytest.fixture
+def house(arms: Arms, answering: Answering) -> House:
+    """A server of those arms, with the turn in front."""
+    return House(arms, answering)
+
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Runs what is awaited, in one loop."""
+    with asyncio.Runner() as runner:
+        yield runner.run

@@ -24,7 +24,7 @@ class Disk:
 
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
-        self.syncs = 0
+        self.syncs = self.appends = 0
         self.failing = ""
         self.slow = 0.0
 
@@ -51,9 +51,10 @@ class Disk:
         def size(self) -> int:
             return self._writer.size
 
-        def append(self, payload: bytes) -> None:
+        def append(self, *payloads: bytes) -> None:
             self._check("append")
-            self._writer.append(payload)
+            self._disk.appends += 1
+            self._writer.append(*payloads)
 
         def sync(self) -> None:
             self._check("sync")
@@ -105,6 +106,18 @@ def test_what_was_appended_is_on_disk_at_once_and_read_once_it_is_sealed(disk: D
     (header,) = headers(disk)
     assert (header.use_case, header.kind, header.host, header.opened_at) == ("churn", "feed", "host-a", NOW)
     assert [row.source for row in rows(disk)] == ["crm"]
+
+
+def test_records_that_are_written_together_are_so_in_one_write(disk: Disk, log: Log) -> None:
+    log.append_all("feed", None, "", [FEED] * 3)
+    log.append("feed", None, "", FEED)
+    assert disk.appends == 2
+    disk.failing = "append"
+    with pytest.raises(Unavailable):
+        log.append_all("feed", None, "", [FEED] * 3)
+    assert log.failures == 1
+    log.close()
+    assert len(rows(disk)) == 4
 
 
 def test_every_kind_and_contract_has_a_segment_of_its_own(disk: Disk, log: Log) -> None:

@@ -56,10 +56,10 @@ class Writer(Protocol):
     def size(self) -> int:
         """Bytes of the run until now."""
 
-    def append(self, payload: bytes) -> None:
-        """Write it down: once this returns it survives the death of this process. If it raises, nothing was written.
+    def append(self, *payloads: bytes) -> None:
+        """Write them down: once this returns they survive the death of this process. If it raises, none was written.
 
-        Refused where it is empty or longer than 256 MB.
+        Refused where one is empty or longer than 256 MB.
         """
 
     def sync(self) -> None:
@@ -195,8 +195,9 @@ class Segment:
             os.close(self._file)
             raise
 
-    def append(self, payload: bytes) -> None:
-        framed = frame(payload, self._salt)
+    def append(self, *payloads: bytes) -> None:
+        salt = self._salt
+        framed = b"".join([frame(payload, salt) for payload in payloads])
         try:
             self._write(framed)
         except OSError as error:

@@ -53,7 +53,7 @@ class RowReader:
         self._encoder = encoder
         self._policies = unseen, out_of_range
         self._names = frozenset(each.name for each in encoder.inputs)
-        self._usual = [_usual(each, encoder.learned.get(each.name)) for each in encoder.inputs]
+        self.usual = [_usual(each, encoder.learned.get(each.name)) for each in encoder.inputs]
         self._count = len(encoder.inputs)
 
     def read(self, given: Mapping[str, Any]) -> ReadRow:
@@ -61,7 +61,7 @@ class RowReader:
         values: list[Value] = []
         get = given.get
         known = 0
-        for name, texts, nullable, low, high, whole in self._usual:
+        for name, texts, nullable, low, high, whole in self.usual:
             value = get(name, _ABSENT)
             kind = value.__class__
             if kind is str:
@@ -100,10 +100,10 @@ class RowReader:
         return ReadRow([row.values[each.name] for each in self._encoder.inputs], row.flags, row.problems)
 
 
-_Usual = tuple[str, dict[str | int, str] | None, bool, float, float, bool]
+Usual = tuple[str, dict[str | int, str] | None, bool, float, float, bool]
 
 
-def _usual(given: Input, learned: frozenset[str] | None) -> _Usual:
+def _usual(given: Input, learned: frozenset[str] | None) -> Usual:
     """What passes without a question: the name, the texts of a category, whether null, the range, whether whole."""
     if given.kind == "category":
         listed = given.values if given.values is not None else tuple(learned or ())

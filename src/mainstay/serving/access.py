@@ -105,7 +105,7 @@ class Access:
         if given[:7].lower() != b"bearer ":
             raise _unknown("keys are sent as `Authorization: Bearer KEY`, and in no other way")
         token = given[7:].strip()
-        digest = sha256(token).digest()
+        digest = _digest(token)
         now = self._monotonic()
         known = self._known.get(digest) or self._believed.get(digest)
         if known is None:
@@ -117,6 +117,15 @@ class Access:
         if known.bucket is not None:
             known.bucket.ask(now)
         return known.id
+
+    def knows(self, digest: bytes | None, needed: Scope) -> bool:
+        """Whether `check` lets in whoever sends the token with this digest, without anything to count; else ask it."""
+        if self.open:
+            return True
+        if digest is None:
+            return False
+        known = self._known.get(digest) or self._believed.get(digest)
+        return known is not None and known.bucket is None and needed in known.scopes and known.ends > self._monotonic()
 
     def charge(self, who: str, rows: int) -> None:
         """Have a request of so many rows, which `check` let in as `who`, spend what they cost beyond the first.
@@ -234,6 +243,15 @@ class Access:
         if trouble != self.trouble and trouble is not None:
             log.warning("%s", trouble)
         self.trouble = trouble
+
+
+def digest_of(authorization: bytes) -> bytes | None:
+    """The digest by which the token of an Authorization header is known; None where it holds none."""
+    return _digest(authorization[7:].strip()) if authorization[:7].lower() == b"bearer " else None
+
+
+def _digest(token: bytes) -> bytes:
+    return sha256(token).digest()
 
 
 def _unknown(detail: str, error: str = "invalid_token") -> Rejected:

@@ -6,13 +6,17 @@ seconds, by `Sweep`, which looks at every connection once a second and so costs 
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mainstay.serving import metrics
+from mainstay.serving.heads import Head, head_of
+from mainstay.serving.hot import Hot
 from mainstay.serving.problems import KINDS, MEDIA_TYPE, Rejected, as_json, problem
+from mainstay.serving.turn import Turn
 
 HEAD_BYTES = 65_536
 """The most bytes of a request's first line and headers."""
@@ -32,7 +36,111 @@ class Connection(HttpToolsProtocol):
     seen_at: float | None = None
     """The request after which, and the time at which, `Sweep` first saw that this connection waits."""
 
+    head: Head | None = None
+    """That of the last request, where it was plain and came alone: the next like it is answered by `turn`."""
+    between = True
+    """Whether every request that was begun came to its end, and none is begun."""
+    begun = b""
+    """The head of the request that the server reads now, where it came alone and before its body."""
+    held = b""
+    """A head like the last one, whose body has still to come."""
+    pending = False
+    """Whether the turn has a request of this connection."""
+    rested = 0.0
+    """When such a request last came, by `perf_counter`."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.turn: Turn | None = self.app.turn if isinstance(self.app, Hot) else None
+
     def data_received(self, data: bytes) -> None:
+        turn = self.turn
+        if turn is None:
+            self.received(data)
+            return
+        if self.pending:
+            turn.end()  # answers leave in the order in which they were asked for
+        if self.held:
+            data, self.held = self.held + data, b""
+        head = self.head
+        if head is not None and self.between and self.cycle.response_complete and not self.flow.write_paused:
+            body = head.body(data)
+            if body is not None:
+                self.seen_at = None
+                self.rested = time.perf_counter()
+                if body:
+                    self.pending = True
+                    turn.take(self, data, body, head.key)
+                else:
+                    self.held = data
+                return
+        self._learn(data)
+
+    def _learn(self, data: bytes) -> None:
+        """Have the HTTP server read what came, and keep its head where that is plain."""
+        alone, before, begun = self.between, self.cycle, self.begun
+        self.head, self.begun = None, b""
+        self.received(data)
+        cycle = self.cycle
+        begins = cycle is not None and cycle is not before
+        if cycle is None or not cycle.keep_alive or alone is not begins:
+            return  # it was no part of one request alone
+        if not self.between:
+            self.begun = data if begins and data.endswith(b"\r\n\r\n") else b""
+        elif begins or begun:
+            self.head = head_of(begun + data, self.headers)
+
+    def release(self) -> None:
+        """Have the HTTP server read a head whose body does not come, and answer what the turn still has."""
+        if self.pending and self.turn is not None:
+            self.turn.end()
+        if self.held:
+            data, self.held = self.held, b""
+            self.passed_on(data)
+
+    def answered(self, data: bytes) -> None:
+        """Send an answer that the turn made."""
+        self.pending = False
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def passed_on(self, data: bytes) -> None:
+        """Have the HTTP server read what the turn does not answer."""
+        self.pending = False
+        if self.parser is not None:  # else the client has left meanwhile
+            self.received(data)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that every answer carries now."""
+        return self.server_state.default_headers
+
+    def on_message_begin(self) -> None:
+        self.between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self.between = True
+        super().on_message_complete()
+
+    def eof_received(self) -> None:
+        self.release()
+
+    def shutdown(self) -> None:
+        self.release()
+        super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        # The turn leaves the alarm alone, which costs more than its answers: it is set anew where it comes too soon.
+        left = self.timeout_keep_alive - (time.perf_counter() - self.rested)
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def received(self, data: bytes) -> None:
+        """Have the HTTP server read what came."""
         if self.unread + len(data) > HEAD_BYTES and self._head_is_too_large(data):
             self._refuse_head()
             return
@@ -89,6 +197,7 @@ class Sweep:
         for each in list(connections):
             if not isinstance(each, Connection) or not each.waits:
                 continue
+            each.release()
             if each.seen_after is not each.cycle or each.seen_at is None:
                 each.seen_after, each.seen_at = each.cycle, now
             elif now - each.seen_at > self._seconds:

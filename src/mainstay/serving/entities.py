@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from mainstay.digests import pseudonym
+from mainstay.digests import pseudonyms
 from mainstay.errors import NotFound, Refused
 from mainstay.registry.manifest import Entity
 from mainstay.scoring.spelling import number_text
@@ -53,9 +53,11 @@ def storing(entity: Entity | None, read_key: Callable[[], tuple[str, bytes]]) ->
             "put the key that it was trained under into the home"
         )
 
+    named = pseudonyms(key)
+
     def hashed(given: str | int | None) -> str | None:
         text = spelt(given)
-        return None if text is None else pseudonym(text, key)
+        return None if text is None else named(text)
 
     return hashed
 

@@ -23,16 +23,16 @@ from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import scored as attempted
 from mainstay.serving.guard import Context, context_of, parse_json
 from mainstay.serving.logs import about
-from mainstay.serving.predict import LONGEST, Asked, Question, read_request
+from mainstay.serving.predict import Asked, Question, read_request
 from mainstay.serving.problems import Rejected, problem_response
 from mainstay.serving.recording import Asking, single_record
+from mainstay.serving.shape import LARGEST, LONGEST
 from mainstay.serving.tally import Tally
 from mainstay.serving.tracing import Timeline, Traces, traceparent
+from mainstay.serving.turn import Turn
 from mainstay.serving.witness import count
 
 ROUTE = "/predict"
-LARGEST = 65_536
-"""Bytes of a body that is looked at here."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -55,6 +55,8 @@ class Hot:
         self._tally = tally
         self._access = access
         self._traces = traces
+        self.turn = Turn(arms, answering, access, tally) if traces is None else None
+        """What answers a connection's requests before they get here; None where they are traced, step by step."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST":

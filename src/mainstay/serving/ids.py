@@ -4,6 +4,7 @@ import secrets
 from datetime import datetime
 from itertools import count
 
+_LOW = 2**62 - 1
 _DRAWN = 256
 """Trace ids drawn at a time."""
 
@@ -15,13 +16,17 @@ class Ids:
         # Half the range is left to count in; a process that uses it up runs for longer than the sun shines.
         self._numbers = count(secrets.randbits(73))
         self._traces: list[str] = []
+        self._last: tuple[datetime | None, int] = (None, 0)  # a time, and how the ids of that time begin
 
     def prediction(self, now: datetime) -> str:
         """An id such as `digests.new_id` makes: it sorts by `now` to the millisecond, and within it by its turn."""
         number = next(self._numbers)
-        milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
-        high = milliseconds << 80 | 0x7 << 76 | (number >> 62 & 0xFFF) << 64
-        return f"{high | 0b10 << 62 | number & (2**62 - 1):032x}"
+        at, begins = self._last
+        if at is not now:  # those that come together are told of one time
+            milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+            begins = milliseconds << 80 | 0x7 << 76 | 0b10 << 62
+            self._last = now, begins
+        return f"{begins | (number >> 62 & 0xFFF) << 64 | number & _LOW:032x}"
 
     def trace(self) -> str:
         """A fresh trace id: 32 random hex digits."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,11 +79,17 @@ class Log:
         without features). Unavailable where the disk is full or fails: then nothing was written, and a later call
         may work.
         """
-        payload = encoded(record)
+        self.append_all(kind, features, contract, [record])
+
+    def append_all(
+        self, kind: str, features: Mapping[str, str] | None, contract: str, records: Iterable[Sequence[Any]]
+    ) -> None:
+        """As `append`, for records that are written down together (in one write), or none of them."""
+        payloads = [encoded(record) for record in records]
         try:
             with self._appending:
                 found = self._open.get((kind, contract)) or self._begin((kind, contract), features or {})
-                found.writer.append(payload)
+                found.writer.append(*payloads)
                 large = found.writer.size >= SEAL_AT
         except Unavailable:
             self.failures += 1
@@ -91,6 +97,11 @@ class Log:
             raise
         if large:
             self._wake.set()
+
+    @property
+    def at_once(self) -> bool:
+        """Whether what was appended is as durable as the setting promises already: `committed` never waits."""
+        return not self._group
 
     async def committed(self) -> None:
         """Return once all that was appended before this call is as durable as the setting promises.

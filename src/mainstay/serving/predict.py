@@ -15,14 +15,13 @@ from mainstay.serving.entities import Stored, as_given
 from mainstay.serving.lookup import Found, Merged
 from mainstay.serving.problems import Rejected
 from mainstay.serving.rows import ArmRows
+from mainstay.serving.shape import LONGEST
 from mainstay.suggest import did_you_mean
 
 Answer = dict[str, Any]
 """One answer, as it is sent: see `schemas.Answer`."""
 
 FIELDS = ("entity", "features", "request_id")
-LONGEST = 200
-"""Characters of an entity or of a request id."""
 NAMED = 3
 """Unknown fields that a problem names, of however many there are: looking for what was meant takes time."""
 NOT_FINITE = "the model made no finite probability of this row"

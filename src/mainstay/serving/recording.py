@@ -1,6 +1,6 @@
 """What is logged of an answer, in the order of `logged.PredictionRow` and `logged.BatchRows`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,17 @@ class Appends(Protocol):
         """Write a record down. Unavailable where it cannot be; then nothing was written."""
         ...
 
+    def append_all(
+        self, kind: str, features: Mapping[str, str] | None, contract: str, records: Iterable[Sequence[Any]]
+    ) -> None:
+        """Write records down, all or none. Unavailable where they cannot be; then nothing was written."""
+        ...
+
+    @property
+    def at_once(self) -> bool:
+        """Whether `committed` never waits."""
+        ...
+
     async def committed(self) -> None:
         """Return once what was appended is as durable as the settings promise. Unavailable where it may not be."""
         ...
@@ -52,38 +63,83 @@ class Asking:
             self.timeline.step(name)
 
 
+def prediction_record(
+    prediction_id: str,
+    request_id: str | None,
+    trace_id: str,
+    at: int,
+    stored: str | None,
+    role: str,
+    version: str,
+    assignment: Assignment,
+    split: int,
+    ending: str,
+    values: Sequence[Value],
+    made: ScoredRow | None,
+    threshold: float,
+    flags: Sequence[str],
+    scoring_us: float,
+    before_log_us: float,
+    origins: Mapping[str, str] | None,
+    features_at: Mapping[str, tuple[int | None, int | None]] | None,
+    tensor: bytes | None,
+) -> tuple[Any, ...]:
+    """A record in the order of `logged.PredictionRow`."""
+    return (
+        prediction_id,
+        request_id or prediction_id,
+        trace_id,
+        at,
+        stored,
+        stored or request_id or prediction_id,
+        role,
+        version,
+        assignment.assigned,
+        assignment.share,
+        split,
+        assignment.pinned,
+        ending,
+        values,
+        [] if made is None else made.scores,
+        None if made is None else made.probability,
+        threshold,
+        None if made is None else made.decision,
+        flags,
+        scoring_us,
+        before_log_us,
+        origins,
+        features_at,
+        tensor,
+    )
+
+
 def single_record(
     asking: Asking, question: Question, role: Role, attempt: Attempt[ScoredRow], before_log_us: float
 ) -> tuple[Any, ...]:
     """One arm's record of one request; the tensor is kept of attempts that did not answer, and of a sample."""
     arm = question.live.rows[attempt.version]
-    asked, assignment = question.asked, question.assignment
+    asked = question.asked
     made = attempt.made if attempt.ending is Ending.OK else None
     row = question.row(attempt.version)
     kept = role is Role.ATTEMPTED or asked.prediction_id.endswith(SAMPLED)
-    return (
+    return prediction_record(
         asked.prediction_id,
-        asked.request_id or asked.prediction_id,
+        asked.request_id,
         asking.trace_id,
         asking.at,
         asked.stored,
-        asked.unit,
         role.value,
         attempt.version,
-        assignment.assigned,
-        assignment.share,
+        question.assignment,
         asking.split,
-        assignment.pinned,
         attempt.ending.value,
         row.values,
-        [] if made is None else made.scores,
-        None if made is None else made.probability,
+        made,
         arm.threshold,
-        None if made is None else made.decision,
         row.flags,
         attempt.scoring_us,
         before_log_us,
-        _origins(question, arm),
+        origins(question, arm),
         question.merged(attempt.version).at,
         arm.tensor(row.values) if kept and not row.problems else None,
     )
@@ -133,7 +189,7 @@ def batch_record(
         _bytes(probability, "<f8"),
         _texts(decisions),
         {n: list(row.flags) for n, row in enumerate(rows) if row.flags},
-        {n: origins for n, question in enumerate(questions) if (origins := _origins(question, arm))} or None,
+        {n: found for n, question in enumerate(questions) if (found := origins(question, arm))} or None,
         {n: at for n, question in enumerate(questions) if (at := question.merged(attempt.version).at)} or None,
     )
 
@@ -143,7 +199,7 @@ def alike(assignment: Assignment) -> tuple[str, str]:
     return assignment.version, assignment.assigned
 
 
-def _origins(question: Question, arm: ArmRows) -> dict[str, str] | None:
+def origins(question: Question, arm: ArmRows) -> dict[str, str] | None:
     """Where features come from that the request does not hold; None where it holds them all.
 
     Of all features, where any was looked up.

@@ -1,7 +1,7 @@
 """An arm made ready for single rows: how it reads, scores, says and records them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -15,6 +15,7 @@ from mainstay.scoring.coded import BatchScorer
 from mainstay.scoring.decide import decision, risk
 from mainstay.scoring.rowwise import RowReader, RowScorer, ScoredRow
 from mainstay.scoring.scorer import Scored, Scorer
+from mainstay.serving.shape import shape_of
 from mainstay.usecase import Serving
 
 
@@ -27,7 +28,10 @@ class ArmRows:
         self.version = version
         self.scorer = scorer
         self.threshold = rule.threshold
+        self._place = rule.place
         self.reader = RowReader(bundle.encoder, policies.unseen_category, policies.out_of_range)
+        self.shape = shape_of(self.reader.usual)
+        """What requests look like of which nothing is unusual; None where there is no such shape."""
         self.names = tuple(each.name for each in bundle.encoder.inputs)
         self.features = {each.name: each.kind for each in bundle.encoder.inputs}
         """Names and kinds of what is logged of a row, in order."""
@@ -49,6 +53,20 @@ class ArmRows:
         scored = row.score(values)
         self._idle.append(row)
         return scored
+
+    def score_each(self, rows: Iterable[Sequence[Value]]) -> Iterator[ScoredRow | None]:
+        """Score rows that this arm's reader read, each as one row; None where the model's runtime raises."""
+        try:
+            row = self._idle.pop()
+        except IndexError:
+            row = RowScorer(self.scorer)
+        for values in rows:
+            try:
+                yield row.score(values)
+            except Exception:  # noqa: BLE001
+                # An arm is somebody's model: what it raises is its own trouble, and whoever asks scores it again.
+                yield None
+        self._idle.append(row)
 
     @property
     def batch(self) -> BatchScorer:
@@ -77,12 +95,14 @@ class ArmRows:
         """The JSON of `schemas.Answer`, byte for byte what `as_json` makes of it. The probability is finite."""
         named = "null" if entity is None else quoted(entity) if isinstance(entity, str) else str(entity)
         text = self._quoted
-        first, second = scored.scores
+        probability = repr(scored.probability)  # costs as much as a dictionary of ten
+        rest = repr(scored.scores[1 - self._place])
+        first, second = (rest, probability) if self._place else (probability, rest)
         told = ",".join(map(quoted, flags)) if flags else ""
         return (
-            f'{{"prediction_id":"{prediction_id}","entity":{named},"probability":{scored.probability!r},'
+            f'{{"prediction_id":"{prediction_id}","entity":{named},"probability":{probability},'
             f'"decision":{text[scored.decision or ""]},"risk":{text[scored.risk or ""]},'
-            f"{self._middle}{first!r},{second!r}],"
+            f"{self._middle}{first},{second}],"
             f'{self._end}{told}],"trace_id":"{trace_id}"}}'
         ).encode()
 

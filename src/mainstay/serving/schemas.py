@@ -10,8 +10,9 @@ from mainstay.scoring.encode import LARGEST_INTEGER, LARGEST_NUMBER, Input
 from mainstay.scoring.reading import expectation
 from mainstay.serving.arms import Live
 from mainstay.serving.guard import BATCH_ROWS
-from mainstay.serving.predict import LONGEST, answers
+from mainstay.serving.predict import answers
 from mainstay.serving.problems import MEDIA_TYPE, Rejected
+from mainstay.serving.shape import LONGEST
 
 Schema = dict[str, Any]
 

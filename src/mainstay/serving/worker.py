@@ -98,6 +98,24 @@ def access_of(settings: Settings, use_case: str, heard: Heard, open_: bool) -> A
     return Access(heard.keys, kept, settings.clock, tokens, open_, token_rate=rate)
 
 
+def config_of(settings: Settings, hot: Hot) -> uvicorn.Config:
+    """How the HTTP server is set up. Nothing stands before the hot route: connections ask its turn themselves."""
+    return uvicorn.Config(
+        hot,
+        loop="uvloop",
+        http=Connection,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN,
+    )
+
+
 class Server(uvicorn.Server):
     """Uvicorn that says when it is ready, is not ready from the first signal on, and then ends as if by itself."""
 
@@ -162,20 +180,7 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
     shared_metrics = Path(work.shared_metrics) if work.shared_metrics else None
     app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
-    config = uvicorn.Config(
-        Hot(app, arms, answering, access, tally, traces),
-        loop="uvloop",
-        http=Connection,
-        ssl_certfile=settings.tls_cert or None,
-        ssl_keyfile=settings.tls_key or None,
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN,
-    )
+    config = config_of(settings, Hot(app, arms, answering, access, tally, traces))
     server = Server(config, arms, lambda health: say({"version": health.version, "reason": health.reason}))
     threading.Thread(target=_hear, args=(lines, heard, asking, server), name="hearing", daemon=True).start()
     heard.first.wait(FIRST_LOOK)  # it has been on its way while this process was imported
