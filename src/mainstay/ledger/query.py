@@ -1,6 +1,7 @@
 """DuckDB, asked one question at a time: files and Arrow tables in, one Arrow table out, times in UTC."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,23 @@ import pyarrow as pa
 from mainstay.errors import Unavailable
 
 
-def ask(query: str, values: Mapping[str, Any], tables: Mapping[str, pa.Table], place: str) -> pa.Table:
+MEMORY = "1GB"
+"""What one question may hold in memory; what sorts and groups need beyond it goes to a temporary directory."""
+
+
+def ask(
+    query: str, values: Mapping[str, Any], tables: Mapping[str, pa.Table], place: str, memory: str = MEMORY
+) -> pa.Table:
     """The answer to a query with `$name` values over these tables by name.
 
-    Unavailable, with `place`, where a file cannot be read or memory runs out.
+    It holds `memory` at most, beside the tables and the answer. Unavailable, with `place`, where a file cannot be read,
+    or where memory or the disk runs out.
     """
-    with duckdb.connect(config={"threads": min(4, os.cpu_count() or 1)}) as connection:
+    threads = min(4, os.cpu_count() or 1)
+    with (
+        tempfile.TemporaryDirectory(prefix="mainstay-query-", ignore_cleanup_errors=True) as spilled,
+        duckdb.connect(config={"threads": threads, "memory_limit": memory, "temp_directory": spilled}) as connection,
+    ):
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
         for name, table in tables.items():
