@@ -30,7 +30,7 @@ def soon(at: datetime) -> datetime:
 
 def scored(arm: str, entity: str, contract: str) -> float:
     """Models that are as good, each wrong on its own account."""
-    odds = LEAVE[contract] / (1 - LEAVE[contract]) * math.exp(3 * unit_interval("model", arm, entity) - 1.5)
+    odds = LEAVE[contract] / (1 - LEAVE[contract]) * math.exp(3 * unit_interval("assign", arm, entity) - 1.5)
     return odds / (1 + odds)
 
 
