@@ -13,11 +13,10 @@ from mainstay.ledger.joined import Rules, joined, proven
 from mainstay.ledger.observations import EVER
 from mainstay.measures.sequential import moments, weighted_difference
 from mainstay.nouns import Window
+from mainstay.observed import HELD_BACK
 from mainstay.rollout.exposures import SCORED, Asking
 from mainstay.usecase import Profit
 
-HELD_BACK = "none"
-"""The kind of an action that was not taken: its probability is that with which it might have been."""
 LEAST = 0.01
 """Probabilities are clipped to [.01, .99] before their logarithm is taken."""
 HOUR = timedelta(hours=1)
@@ -46,9 +45,9 @@ def outcomes(
     that the champion's score foretells, where it scored the entity before there was an assignment. The profit of a
     unit is what its action cost and what was lost if it is positive after all; where actions change no outcome, what
     acting on the decision would have earned (`measures.money.Offer`). `log_loss_paired` are losses of both arms at
-    one unit, of those not acted upon, each over the probability that it was not; or of all, where that changed nothing.
-    Whoever was held back by chance is told as an action of kind `none` with its probability; who was not told of at
-    all would not have been acted upon.
+    one unit, alike for all where actions change no outcome, else as if nobody had been acted upon (`unacted`). Whoever
+    was held back by chance is told as an action of kind `none` with its probability; who was not told of at all would
+    not have been acted upon.
     """
     feeds = asking.observations.feeds(Window(EVER, window.end + HOUR), asking.seq)
     through = proven(feeds, window.end)
@@ -82,6 +81,18 @@ def foretold_log_loss(probability: Floats) -> Floats:
     clipped = np.clip(probability, LEAST, 1 - LEAST)
     expected = -(clipped * np.log(clipped) + (1 - clipped) * np.log1p(-clipped))
     return np.asarray(np.where(np.isnan(probability), 0.0, expected))
+
+
+def unacted(numbers: Floats, acted: Bools, chance: Floats) -> tuple[Floats, float]:
+    """Numbers whose mean is what everybody's would have been had nobody been acted upon, and the largest weight of one.
+
+    Of each, its own number as it was seen, whether it was acted upon, and the probability of that, in [0, 1]: who was
+    not acted upon stands for 1 / (1 - chance), who was for 0 (Horvitz and Thompson, 1952). Left out are those who are
+    acted upon for certain: the mean is of the others. The weight is 1 where nobody is left.
+    """
+    among = chance < 1
+    weight = 1 / (1 - chance[among])
+    return np.where(acted[among], 0.0, numbers[among]) * weight, float(weight.max(initial=1.0))
 
 
 class _Known:
@@ -128,15 +139,15 @@ class _Known:
         guessed = np.broadcast_to(foretold, harm.shape)[among]
         psi = weighted_difference(harm[among], challenged[among], self.number("odds")[among], guessed)
         events = self.positive & among
-        return Compared(moments(psi), int((events & challenged).sum()), int((events & ~challenged).sum()))
+        of, other = int((events & challenged).sum()), int((events & ~challenged).sum())
+        return Compared(moments(psi), of, other, int((among & challenged).sum()))
 
     def paired(self, action_changes_outcome: bool) -> Compared:
         theirs, ours = (log_loss(self.number(name), self.positive) for name in ("c_probability", "h_probability"))
-        weight = np.ones(ours.shape)
+        acted = self.acted & action_changes_outcome
+        told = acted | (self.held_back & action_changes_outcome)
+        chance = np.where(told, self.number("action_probability"), 0.0)
         among = ~self.parted
-        if action_changes_outcome:
-            acting = np.where(self.held_back, self.number("action_probability"), 0.0)
-            among = among & ~self.acted & (acting < 1)
-            weight[among] = 1 / (1 - acting[among])
-        events = int((self.positive & among).sum())
-        return Compared(moments(((theirs - ours) * weight)[among]), events, events)
+        numbers, heaviest = unacted((theirs - ours)[among], acted[among], chance[among])
+        events = int((self.positive & among & ~acted & (chance < 1)).sum())
+        return Compared(moments(numbers), events, events, int(len(numbers) / heaviest))
