@@ -72,7 +72,7 @@ class House:
         self.hot = Hot(self.app, self.arms, self.answering, self.access, self.tally)
         self.state.default_headers = [(b"date", b"Thu, 01 Jan 2026 00:00:00 GMT 100%")]
 
-    def connect(self, turn: bool = True) -> tuple[Connection, Wire]:
+    def connect(self, turn: bool = True, wire: Wire | None = None) -> tuple[Connection, Wire]:
         """A fresh connection, through the turn or around it. To be called in a loop."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +81,7 @@ class House:
 
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=self.keep_alive)
         config.load()
-        connection, wire = Connection(config, self.state, {}), Wire()
+        connection, wire = Connection(config, self.state, {}), wire or Wire()
         connection.turn = self.hot.turn if turn else None
         connection.connection_made(wire)
         return connection, wire

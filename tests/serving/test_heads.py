@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         (HEADERS.replace(b"application/json", b"application/json; charset=utf-8"), False),
         (HEADERS.replace(b"application/json", b"text/plain"), False),
         (HEADERS.replace(b"Content-Type: application/json\r\n", b""), False),
+        (HEADERS + b"X: %b\r\n" % (b"y" * 4096), False),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_only_plain_heads_are_answered_by_the_turn(house: House, run: "Run", headers: bytes, like: bool) -> None:
     async def ask() -> None:

@@ -48,6 +48,15 @@ def test_a_process_that_dies_is_replaced(parquet_file: bytes) -> None:
         parquet.close()
 
 
+def test_a_process_ends_with_the_last_who_could_ask_it(parquet_file: bytes) -> None:
+    parquet = Parquet()
+    parquet.to_arrow(parquet_file)
+    process = parquet.process
+    assert process is not None
+    del parquet
+    assert process.returncode is not None
+
+
 @pytest.mark.parametrize("script", ["import time; time.sleep(60)", "raise SystemExit(3)"])
 def test_one_that_hangs_or_cannot_start_answers_503(tmp_path: Path, script: str) -> None:
     path = tmp_path / "converter.py"

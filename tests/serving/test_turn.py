@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mainstay.serving.arms import Arms
 from mainstay.serving.connection import Connection, Sweep
 from mainstay.serving.worker import config_of
 from mainstay.settings import Settings
+from mainstay.usecase import Serving
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Run, World, Written
@@ -259,6 +261,7 @@ def test_what_a_challenger_is_to_answer_and_what_others_hear_goes_the_longer_way
         assert wire.written.count(b" 200 OK") == several
         return house.passed_on
 
+    world.policies["default"] = Serving(challenger_budget=timedelta(seconds=1))  # enough for a busy machine
     world.goes_live(Arm("1.0.0", 0.5), Arm("1.1.0", 0.5))
     arms.refresh(1.0)
     assert 0 < run(ask(20)) < 20
@@ -340,3 +343,25 @@ def test_who_stops_sending_is_answered_all_the_same(house: House, run: "Run") ->
         assert b" 200 OK" in wire.written
 
     run(ask())
+
+
+def test_a_defect_that_every_turn_meets_is_told_of_now_and_then(
+    house: House, run: "Run", caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> str:
+        raise OSError("no random bytes")
+
+    async def ask() -> None:
+        connection, wire = await house.warm()
+        sound, house.answering.ids.trace = house.answering.ids.trace, broken  # type: ignore[method-assign]
+        for _ in range(3):
+            connection.data_received(request(USUAL))
+            assert house.hot.turn is not None
+            house.hot.turn.end()
+            house.answering.ids.trace = sound  # type: ignore[method-assign]
+            await settled()
+            house.answering.ids.trace = broken  # type: ignore[method-assign]
+        assert wire.written.count(b" 200 OK") == 3
+
+    run(ask())
+    assert sum("answered together" in each.message for each in caplog.records) == 1

@@ -19,6 +19,8 @@ _CHANGING = frozenset(
 )
 """Headers that ask for something else than a plain answer, or are another one each time."""
 _DIGITS = 7
+_LONGEST = 4096
+"""Bytes of a head that is kept: nobody who opens many connections has more than that remembered for each."""
 
 
 class Head(NamedTuple):
@@ -49,6 +51,7 @@ def head_of(data: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Head | None:
     named = dict(headers)
     if (
         not data.startswith(FIRST)
+        or stop > _LONGEST
         or len(named) != len(headers)
         or not _CHANGING.isdisjoint(named)
         or named.get(b"content-type") != b"application/json"

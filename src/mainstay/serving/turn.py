@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 TOGETHER = 32
 """Requests that are answered together at most: those behind them wait, but so few that nobody notices."""
 
+AGAIN = 10.0
+"""Seconds before the log is told of a defect again."""
+
 
 class Asks(Protocol):
     """A connection that waits for an answer."""
@@ -89,6 +92,7 @@ class Turn:
         self._headers: Headers | None = None
         self._count = 0
         self._head: bytes | None = None
+        self._said = -AGAIN
 
     def take(self, asks: Asks, data: bytes, body: bytes, key: bytes | None) -> None:
         """Have a request answered at the end of this turn."""
@@ -112,9 +116,9 @@ class Turn:
                 answered = self._written(live, head, taken)
             except Unavailable:
                 pass  # nothing was written; the application tries once more, and says so
-            except Exception:
+            except Exception:  # noqa: BLE001  (it is told of)
                 # Nor was it here; the application may fare better, and has words for what it cannot do.
-                log.exception("a defect while requests were answered together; each is answered alone")
+                self._say(time.monotonic())
         if answered:
             tally, version = self._tally.answered, live.incumbent  # type: ignore[union-attr]  # it answered
             now = time.perf_counter()
@@ -179,6 +183,13 @@ class Turn:
             if assignment.version == version:
                 rows.append(Row(each, prediction_id, shaped, kept, assignment))
         return rows
+
+    def _say(self, now: float) -> None:
+        """Tell the log of a defect, now and then: one that every turn meets must not fill a disk."""
+        if now - self._said >= AGAIN:
+            self._said = now
+            words = "a defect while requests were answered together; each is answered alone, and none told of for %g s"
+            log.exception(words, AGAIN)
 
     def _told(self, headers: Headers) -> bytes | None:
         """The head of an answer but for its length; None where its connection is to end with it."""
