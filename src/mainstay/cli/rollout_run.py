@@ -21,6 +21,7 @@ from mainstay.ledger.kinds import DECISIONS, ROLLOUTS
 from mainstay.nouns import Phase, Rollout, rfc3339
 from mainstay.records import encode
 from mainstay.registry.configured import configuration, store_configuration
+from mainstay.rollout.bandit import step_of
 from mainstay.rollout.plans import steps_of
 from mainstay.spans import span_text
 from mainstay.usecase_file import load_plan
@@ -174,7 +175,7 @@ def account(platform: Platform, use_case: str, fact: Fact[Rollout]) -> dict[str,
     rollout = fact.body
     plan = configuration(rollout.configuration, platform.blobs).plan
     steps = steps_of(plan) if plan else ()
-    step = steps[rollout.step] if steps else None
+    step = step_of(rollout, plan) if plan and steps else None
     last = platform.ledger.latest(use_case, DECISIONS, rollout.id)
     runs = rollout.phase is Phase.RUNNING
     begun = not runs or journey.stage(platform, use_case, fact).begun

@@ -82,6 +82,9 @@ def _is_news(platform: Platform, use_case: str, decision: Decision) -> bool:
     if decision.move is not Move.HOLD:
         return True
     last = platform.ledger.latest(use_case, DECISIONS, decision.rollout)
+    if last is not None and last.body.move is Move.REALLOCATE:  # what it waits for is what it waited for before
+        told = platform.ledger.history(use_case, DECISIONS, decision.rollout)
+        last = next((each for each in reversed(told) if each.body.move is not Move.REALLOCATE), None)
     return last is None or _words(last.body) != _words(decision)
 
 
