@@ -252,6 +252,14 @@ class Split:
         """The version that answers most, the first of equals."""
         return max(self.arms, key=lambda arm: arm.share).version
 
+    @property
+    def reigning(self) -> str:
+        """The version that is champion until another is promoted: the first arm that does not stand by.
+
+        While a rollout runs that is the one being challenged, though its challenger may answer most of the traffic.
+        """
+        return next(arm.version for arm in self.arms if not arm.standby)
+
 
 @dataclass(frozen=True, slots=True)
 class Dismissal:
