@@ -1,8 +1,10 @@
 """MLflow beside other work: whoever asks waits a bounded time, and nothing is asked while nothing changed."""
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from rolled import Trial
@@ -42,8 +44,9 @@ def test_a_server_that_hangs_holds_nobody_up_for_longer_than_the_patience(
     assert "MLflow's registry was not brought up to date" in told[0]
 
 
-def test_the_aliases_follow_the_split_and_are_shown_once(trial: Callable[..., Trial]) -> None:
+def test_the_aliases_follow_the_split_and_are_shown_once(trial: Callable[..., Trial], empty_store: Path) -> None:
     here, mirroring = trial(), Mirroring(60)
+    shutil.copy(empty_store, here.opened.settings.home / "mlflow.db")
     mirroring.bring(here.opened, "tiny")
     assert champion(here) == "1.0.0"
     with Connection(here.opened.settings.mlflow_url, _mlflow).asking("taking it away") as client:

@@ -46,7 +46,7 @@ def start(
     use_case_file: UseCaseFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Start the use case's plan, or another, for a version; `mainstay operate` moves it. An immediate one moves at once."""
+    """Start the use case's plan, or another, for a version; `mainstay operate` moves it, an immediate one itself."""
     use_case, asked = open_use_case(use_case_file)
     platform = open_platform()
     if plan is not None:

@@ -74,11 +74,15 @@ class Mirroring:
 
         self._asking = threading.Thread(target=ask, name="mlflow", daemon=True)
         self._asking.start()
-        self._asking.join(self._patience)
+        self._asking.join(self._patience_with(platform.settings.mlflow_url))
         if self._asking.is_alive():
             raise Unavailable(f"MLflow did not answer within {self._patience:g} s")
         if trouble:
             raise trouble[0]
+
+    def _patience_with(self, url: str) -> float | None:
+        """The embedded store does not hang, and left half-made it would have to be mended by hand: it is waited for."""
+        return None if url.startswith("sqlite:") else self._patience
 
 
 def mirror_or_tell(platform: Platform, use_case: str, tell: Callable[[str], None], patience: float = PATIENCE) -> None:
