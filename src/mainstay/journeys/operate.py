@@ -16,6 +16,7 @@ from mainstay.errors import Conflict, MainstayError, NotFound, Refused
 from mainstay.journeys.apart import UNJUDGED
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.evidence import evidence_of, replicas_of, verdict_of
+from mainstay.journeys.materialize import before_it_is_live
 from mainstay.journeys.mirrored import PATIENCE, Mirroring
 from mainstay.journeys.rollout import Stage, live_configuration, running, stage, start, waiting, write
 from mainstay.ledger.kinds import DECISIONS, SPLITS
@@ -56,13 +57,14 @@ class RefusedTurn:
 class Memory:
     """What an operator remembers between ticks, all of which it could find out again.
 
-    `said` are the last words about each subject, `refused` the turns that were refused, by use case. `definitions` are
-    the use cases whose files are at hand.
+    `said` are the last words about each subject, `refused` the turns that were refused, by use case, and `filled` the heads whose
+    features were brought online. `definitions` are the use cases whose files are at hand.
     """
 
     definitions: Mapping[str, UseCase] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     refused: dict[str, RefusedTurn] = field(default_factory=dict)
+    filled: dict[str, str] = field(default_factory=dict)
     mirroring: Mirroring = field(default_factory=lambda: Mirroring(PATIENCE))
 
 
@@ -245,15 +247,37 @@ def _one(platform: Platform, use_case: str, holder: str, lease: float, tell: Tel
 
 
 def make_it_so(platform: Platform, use_case: str, tell: Tell, memory: Memory) -> None:
-    """Bring MLflow's aliases in line with the split. Serving follows the ledger by itself, and needs no word.
+    """Bring MLflow's aliases and the features of a new head in line with the split; both may be done again.
 
-    MLflow that hangs holds up a tick, and the end of the operator, for some seconds once, and no longer.
+    Serving follows the ledger by itself, and needs no word. MLflow that hangs holds up a tick, and the end of the
+    operator, for some seconds once, and no longer.
     """
+    _fill(platform, use_case, tell, memory)
     try:
         memory.mirroring.bring(platform, use_case)
         memory.said.pop(f"{use_case} mirror", None)
     except MainstayError as error:
         _once(f"{use_case}: MLflow's registry waits: {error}", f"{use_case} mirror", tell, memory)
+
+
+def _fill(platform: Platform, use_case: str, tell: Tell, memory: Memory) -> None:
+    """Bring the namespace of the head up to date once it is the head: it was filled when its rollout began."""
+    definition = memory.definitions.get(use_case)
+    try:
+        split = platform.ledger.latest(use_case, SPLITS, use_case)
+        head = split.body.dataset_head if split else None
+        if definition is None or head is None or memory.filled.get(use_case) == head:
+            return
+        said: list[str] = []
+        asked = Asked(OPERATOR, "It is the head now.", platform.settings.home)
+        before_it_is_live(platform, definition, head, asked, said.append)
+        for words in said:
+            _once(f"{use_case}: {words}", f"{use_case} features", tell, memory)
+        if not said:
+            memory.filled[use_case] = head
+            memory.said.pop(f"{use_case} features", None)
+    except MainstayError as error:
+        _once(f"{use_case}: its features wait: {error}", f"{use_case} features", tell, memory)
 
 
 def _once(words: str, about: str, tell: Tell, memory: Memory) -> None:
