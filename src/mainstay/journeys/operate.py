@@ -57,8 +57,8 @@ class RefusedTurn:
 class Memory:
     """What an operator remembers between ticks, all of which it could find out again.
 
-    `said` are the last words about each subject; by use case, `refused` are the turns that were refused and `filled` the
-    heads whose features were brought online. `definitions` are the use cases whose files are at hand.
+    `said` are the last words about each subject; by use case, `refused` are the turns that were refused and `filled`
+    the heads whose features were brought online. `definitions` are the use cases whose files are at hand.
     """
 
     definitions: Mapping[str, UseCase] = field(default_factory=dict)
