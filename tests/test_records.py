@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from mainstay.errors import Refused
-from mainstay.nouns import Estimate, Instant, Moment, Valid, Value, Window
+from mainstay.incidents import Moment
+from mainstay.nouns import Estimate, Instant, Valid, Value, Window
 from mainstay.records import SCHEMAS, UPGRADES, Body, decode, encode, schema_of
 
 

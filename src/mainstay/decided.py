@@ -9,10 +9,11 @@ from mainstay.verdicts import Verdict
 
 
 class Move(StrEnum):
-    """What a rollout does next: stay, take its next step, or end in one of four ways."""
+    """What a rollout does next: stay, take its next step, move a bandit's shares, or end in one of four ways."""
 
     HOLD = "hold"
     ADVANCE = "advance"
+    REALLOCATE = "reallocate"
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
     GO_HOME = "go_home"
@@ -24,7 +25,8 @@ class Decision:
     """One decision of the judge, or of a person: `step` is where the rollout stood, counted from 0.
 
     A hold is written down when its words change, not at every look. `policy` is the digest of the configuration it
-    was decided under. `verdict` and `gathered` are None where a person decided (`promote`, `abort`).
+    was decided under. `verdict` and `gathered` are None where a person decided (`promote`, `abort`). `share` is the
+    challenger's from now on, where a bandit's shares move.
     """
 
     rollout: str
@@ -35,6 +37,7 @@ class Decision:
     policy: str
     verdict: Verdict | None = None
     gathered: Gathered | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

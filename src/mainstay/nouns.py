@@ -2,7 +2,7 @@
 
 What traffic leaves behind (Prediction, Label, Action) is in `observed.py`; what a team writes (UseCase, Contract,
 Recipe, Plan) is in `usecase.py`, and features as they were recorded in `defined.py`; Check and Verdict are in
-`verdicts.py`. Times are aware UTC datetimes:
+`verdicts.py`, and alerts and incidents in `incidents.py`. Times are aware UTC datetimes:
 `event_time` and `true_at` are when it was so in the world, `known_at` when it reached us, `at` when it was written
 down. Shares are fractions of traffic in [0, 1].
 """
@@ -252,6 +252,14 @@ class Split:
         """The version that answers most, the first of equals."""
         return max(self.arms, key=lambda arm: arm.share).version
 
+    @property
+    def reigning(self) -> str:
+        """The version that is champion until another is promoted: the first arm that does not stand by.
+
+        While a rollout runs that is the one being challenged, though its challenger may answer most of the traffic.
+        """
+        return next(arm.version for arm in self.arms if not arm.standby)
+
 
 @dataclass(frozen=True, slots=True)
 class Dismissal:
@@ -296,8 +304,30 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Allocation:
+    """The challenger's share as a bandit moved it last, in (0, 1); `number` counts the moves of its step, from 1."""
+
+    share: float
+    number: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How a version's scores differ from a champion's on its holdout (as `registry.manifest.Against`)."""
+
+    champion: str
+    score_shift: Estimate
+    disagreement: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
-    """One challenger's progress through a plan (kept by its configuration's digest), against the champion."""
+    """One challenger's progress through a plan (kept by its configuration's digest), against the champion.
+
+    `allocation` is None until a bandit moved its shares. `measured` is what was measured against this champion when the
+    rollout began; None where the version's manifest names this champion itself, or it could not be measured.
+    """
 
     id: str
     champion: str
@@ -309,49 +339,8 @@ class Rollout:
     deadline: Instant
     phase: Phase = Phase.RUNNING
     tests: Mapping[str, Evidence] = field(default_factory=dict)
-
-
-class Severity(StrEnum):
-    PAGE = "page"
-    TICKET = "ticket"
-    NOTICE = "notice"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something somebody has to see. The same fingerprint is the same trouble, `occurrence` its n-th coming."""
-
-    name: str
-    fingerprint: str
-    subject: str
-    severity: Severity
-    reason: str
-    raised_at: Instant
-    occurrence: int = 1
-    resolved_at: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One entry of an incident's timeline."""
-
-    at: Instant
-    actor: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """A span of trouble with one owner."""
-
-    id: str
-    title: str
-    owner: str
-    opened_at: Instant
-    alerts: tuple[str, ...]
-    timeline: tuple[Moment, ...] = ()
-    mitigated_at: Instant | None = None
-    closed_at: Instant | None = None
+    allocation: Allocation | None = None
+    measured: Apart | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ SCHEMAS: dict[str, int] = {
     "Applied": 2,
     "DatasetVersion": 2,
     "Manifest": 2,
+    "Rollout": 2,
     "SegmentHeader": 3,
 }
 UPGRADES: dict[tuple[str, int], Callable[[Body], Body]] = {
     ("Applied", 1): lambda body: body,  # the feature services of its `standing` have a default
     ("DatasetVersion", 1): lambda body: {**body, "views": {}},
     ("Manifest", 1): lambda body: {**body, "entity": None},
+    ("Rollout", 1): lambda body: body,  # its allocation and what was measured have a default
     ("SegmentHeader", 1): lambda body: {**body, "features": {}},
     ("SegmentHeader", 2): lambda body: {**body, "cpu": None},
 }

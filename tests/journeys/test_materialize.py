@@ -1,5 +1,6 @@
 """A home's features online: after a release, after a push, after going back to earlier data."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,14 +22,16 @@ from mainstay.features import feast
 from mainstay.journeys import progress
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.materialize import head, materialize, offline, status, writer_of
+from mainstay.journeys.mirrored import Mirroring
+from mainstay.journeys.operate import Memory, make_it_so
 from mainstay.journeys.push import push, take_up, topic
 from mainstay.journeys.recorded import standing_datasets
 from mainstay.journeys.release import ingest
 from mainstay.journeys.versions import log
 from mainstay.journeys.withdraw import rollback
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
-from mainstay.nouns import Arm, DatasetVersion, Split
+from mainstay.ledger.kinds import DATASETS, SPLITS, VERSIONS, WITHDRAWALS
+from mainstay.nouns import Arm, DatasetVersion, ModelVersion, Split
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase
 from mainstay.usecase_file import loads
@@ -80,7 +83,7 @@ class Home:
         self.heard: list[Any] = []
 
     def at(self, now: datetime) -> Platform:
-        return platform(Settings(home=self.folder / "home", now=now))
+        return platform(Settings(home=self.folder / "home", now=now, mlflow="http://127.0.0.1:1"))
 
     def freeze(
         self, now: datetime, ages: dict[str, int], calls: Sequence[tuple[str, float, float, float]]
@@ -118,12 +121,11 @@ class Home:
         split = Split(number + 1, "salt", (Arm("1.0.0", 1.0),), "c" * 64, feature_service=service, dataset_head=dataset)
         home.ledger.write("lines", Entry(SPLITS, "lines", split, number), at=now, actor="ada", reason="Released.")
 
-    def online(self, line: str) -> dict[str, Any]:
-        """What is looked up of a line now."""
+    def online(self, line: str, dataset: str | None = None) -> dict[str, Any]:
+        """What is looked up of a line now, in the head or another dataset version."""
         home = self.at(NOW)
         stored = pseudonym(line, pseudonym_key(home.settings.keys)[1])
-        fact = head(home, self.use_case)
-        project = project_of("lines", fact.body.id)
+        project = project_of("lines", dataset or head(home, self.use_case).body.id)
         wanted = [Wanted("lines", ("age",)), Wanted("usage", ("calls", "plan"))]
         (row,) = online_from(home.settings.online).read(project, "id", wanted, [stored]).rows
         return {name: value for seen in row.values() for name, value in seen.values.items()}
@@ -199,6 +201,36 @@ def test_a_push_that_was_interrupted_is_taken_up_again_and_counts_once(home: Hom
     rows = offline(later, home.use_case, head(later, home.use_case), service(home))["usage"].to_pylist()
     assert sorted(row[feast.KNOWN_AT] for row in rows if row["calls"] == 99.0) == [day(70)]
     assert home.online("x")["calls"] == 99.0
+
+
+def test_what_is_pushed_reaches_the_challenger_of_a_rollout_too(home: Home) -> None:
+    old = first(home)
+    new = home.freeze(day(62), {"x": 30, "y": 42}, [("x", 40, 41, 10.0), ("y", 40, 41, 20.0)])
+    opened = home.at(day(63))
+    for version, made in (("1.0.0", old), ("1.1.0", new)):
+        said = ModelVersion("lines", version, version, made.id, "run", "m" * 64, "key", {})
+        opened.ledger.write("lines", Entry(VERSIONS, version, said), at=day(63), actor="ada", reason="It passed.")
+    standing = opened.ledger.latest("lines", SPLITS, "lines")
+    assert standing is not None
+    arms = (Arm("1.0.0", 1.0), Arm("1.1.0", standby=True))
+    split = dataclasses.replace(standing.body, number=2, arms=arms, rollout="r1")
+    opened.ledger.write("lines", Entry(SPLITS, "lines", split, 1), at=day(63), actor="ada", reason="A rollout.")
+    assert home.push(day(70), usage("x", 65, 99.0)) == 1
+    assert home.online("x") == {"age": 30.0, "calls": 99.0, "plan": "b"}
+    assert home.online("x", new.id) == {"age": 30.0, "calls": 99.0, "plan": "b"}
+    assert home.online("y", new.id)["age"] == 42.0
+    assert not [each for each in home.heard if "not brought online" in str(each)]
+
+
+def test_the_operator_brings_a_new_head_up_to_date_once(home: Home) -> None:
+    made = first(home)
+    later, said = home.at(day(80)), list[str]()
+    memory = Memory({"lines": home.use_case}, mirroring=Mirroring(0.0))
+    make_it_so(later, "lines", said.append, memory)
+    assert memory.filled == {"lines": made.id}
+    assert [each.watermark for each in status(later, home.use_case)] == [day(80), day(80)]
+    make_it_so(home.at(day(81)), "lines", said.append, memory)
+    assert [each.watermark for each in status(later, home.use_case)] == [day(80), day(80)]
 
 
 def service(home: Home) -> Any:

@@ -13,12 +13,14 @@ from mainstay.decided import Move
 from mainstay.errors import Conflict, Refused
 from mainstay.journeys.again import replay, what_if
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.operate import decided, operate
+from mainstay.journeys.evidence import verdict_of
+from mainstay.journeys.operate import AGAIN, Memory, begin_soon, decided, operate, tick
 from mainstay.journeys.rollout import decide, running, stage, waiting, write
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS
 from mainstay.ledger.leases import give_back
-from mainstay.nouns import Arm, Phase
+from mainstay.nouns import Apart, Arm, Estimate, Phase, Rollout
+from mainstay.registry.shelf import champion
 from mainstay.scoring.bundle import Bundle
 from mainstay.usecase_plan import Plan
 
@@ -249,3 +251,84 @@ def test_operating_until_told_to_stop_says_each_change_in_a_line_and_gives_the_l
     assert len(told) == 1
     assert "no server of this use case is running" in told[0]
     assert here.tick("b").acts
+
+
+def test_a_turn_that_was_refused_is_asked_again_after_a_while_or_once_what_is_live_changes(trial: New) -> None:
+    unripe = "kind: ab\n  steps: [{share: 0.5, hold: 1h}, {share: 1, hold: 1h}]\n  deadline: 3h"
+    here, memory = trial(plan=unripe), Memory()
+
+    def said(after: timedelta) -> str | None:
+        return tick(here.opened, "tiny", here.at + after, memory=memory).said
+
+    first = said(timedelta(0))
+    assert first is not None
+    assert "1.1.0 cannot take its turn" in first
+    asked = memory.refused["tiny"]
+    assert said(AGAIN / 2) == first
+    assert memory.refused["tiny"] is asked
+    said(AGAIN)
+    assert memory.refused["tiny"] is not asked
+    standing = here.split()
+    mended = dataclasses.replace(standing, number=standing.number + 1, configuration=here.policy())
+    here.opened.ledger.write(
+        "tiny", Entry(SPLITS, "tiny", mended, standing.number), at=here.at, actor="user:ada", reason="Longer."
+    )
+    started = said(AGAIN)
+    assert started is not None
+    assert "of 1.1.0 starts against 1.0.0" in started
+    assert "without the use case's file it is not now" in started
+
+
+def test_scores_are_held_to_what_was_measured_when_the_turn_came(trial: New) -> None:
+    here = trial()
+    here.start()
+    here.tick()
+    here.passes(12)
+    fact = running(here.opened.ledger, "tiny")
+    assert fact is not None
+    seen = stage(here.opened, "tiny", fact)
+    gathered = decided(here.opened, "tiny", seen, here.at).gathered
+    assert gathered is not None
+    near = Estimate(0.0, -0.01, 0.01, 500)
+    measured = dataclasses.replace(fact.body, measured=Apart("1.0.0", near, near))
+
+    def blocking(made: Rollout) -> bool:
+        verdict = verdict_of(here.opened, "tiny", made, seen.configuration, gathered)
+        (check,) = [each for each in verdict.checks if each.name == "shift"]
+        return check.blocking
+
+    assert blocking(measured)
+    assert not blocking(dataclasses.replace(measured, champion="0.9.0"))
+
+
+def test_a_challenger_that_answers_everything_is_no_champion_before_it_is_promoted(
+    trial: New, tiny_bundle: Bundle, tiny_signer: Signer
+) -> None:
+    here = trial(plan="kind: immediate\n  reason: The champion is down.")
+    shelved(here.opened, "1.0.5", tiny_bundle, tiny_signer)
+    here.start(plan="kind: immediate\n  reason: The champion is down.")
+    assert here.split().champion == "1.1.0"
+    assert here.split().reigning == "1.0.0"
+    live = champion(here.opened.ledger, "tiny")
+    assert live is not None
+    assert live.version == "1.0.0"
+    assert [each.superseded for each in waiting(here.opened.ledger, "tiny")] == [None]
+
+
+def test_an_immediate_plan_needs_no_operator_where_every_server_gets_warm_in_time(trial: New) -> None:
+    here = trial()
+    here.warm = ("1.0.0",)
+    here.reports()
+    here.start(plan="kind: immediate\n  reason: The champion is down.")
+    assert here.split().arms[1].standby
+    assert not begin_soon(here.opened, "tiny", 0.0, "user:ada")
+    assert here.split().arms[1].standby
+
+    def gets_warm(seconds: float) -> None:
+        here.warm = ("1.0.0", "1.1.0")
+        here.reports()
+
+    assert begin_soon(here.opened, "tiny", 30.0, "user:ada", gets_warm)
+    assert here.split().arms == (Arm("1.0.0", listens=True), Arm("1.1.0", 1.0))
+    assert [fact.actor for fact in here.opened.ledger.history("tiny", DECISIONS, here.rollout().id)] == ["user:ada"]
+    assert begin_soon(here.opened, "tiny", 0.0, "user:ada"), "it has begun"

@@ -86,6 +86,7 @@ class Trial:
     warm: tuple[str, ...] | None = ("1.0.0", "1.1.0", "1.2.0")
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     asked: int = 0
+    champion: Behaviour = Behaviour()
 
     def split(self) -> Split:
         fact = self.opened.ledger.latest("tiny", SPLITS, "tiny")
@@ -173,7 +174,7 @@ class Trial:
         self, split: Split, version: str, assigned: str, share: float, entity: str, at: datetime, role: Role,
         failed: Prediction | None = None,
     ) -> Prediction:  # fmt: skip
-        doing = Behaviour() if version == "1.0.0" else self.behaviour
+        doing = self.champion if version == "1.0.0" else self.behaviour
         drawn = self.random.random(3)
         outcome = Ending.OK
         if failed is not None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mainstay.decided import Decision, Move
-from mainstay.gathered import Gathered
-from mainstay.nouns import Arm, Phase, Pin, Rollout, Split
+from mainstay.gathered import Compared, Gathered, Moments
+from mainstay.nouns import Allocation, Arm, Phase, Pin, Rollout, Split
 from mainstay.rollout.advance import (
     BEFORE,
     PHASES,
@@ -300,3 +300,53 @@ def test_a_split_that_leaves_the_rollout_out_has_taken_it_away() -> None:
     assert taken_away(rollout(), replace(STANDING, number=9)) == "split 9 took its traffic away"
     alone = replace(STANDING, rollout="r1")
     assert taken_away(rollout(), alone) == "split 4 took its traffic away"
+
+
+BANDIT = Plan(kind="bandit", deadline=timedelta(days=10))
+BETTER = replace(WARM, by_mean={"log_loss": Compared(Moments(1000, -1000.0, 2000.0), 100, 100)})
+HOUR = timedelta(hours=1)
+
+
+def test_a_bandit_that_would_hold_moves_its_shares_and_keeps_what_it_gave() -> None:
+    made = decided(0, DOUBT, HOUR, BANDIT, BETTER)
+    assert (made.move, made.share) == (Move.REALLOCATE, 0.8)
+    assert made.reason == "the bandit gives the challenger 0.8 of the traffic, after 0.5"
+    after = moved(rollout(), made)
+    assert after.allocation == Allocation(0.8, 1, START + HOUR)
+    assert (after.step, after.phase, after.entered_at) == (0, Phase.RUNNING, START)
+    assert [arm.share for arm in split_after(STANDING, after, BANDIT, BOUND).arms[:2]] == [pytest.approx(0.2), 0.8]
+
+
+def test_a_bandit_moves_at_most_hourly_and_only_by_what_was_learned() -> None:
+    after = moved(rollout(), decided(0, DOUBT, HOUR, BANDIT, BETTER))
+    again = advance(after, BANDIT, DOUBT, BETTER, START + 2 * HOUR)
+    assert again.move is Move.HOLD, "it is there already"
+    worse = replace(WARM, by_mean={"log_loss": Compared(Moments(1000, 1000.0, 2000.0), 100, 100)})
+    assert advance(after, BANDIT, DOUBT, worse, START + 1.9 * HOUR).move is Move.HOLD
+    back = advance(after, BANDIT, DOUBT, worse, START + 2 * HOUR)
+    assert (back.move, back.share) == (Move.REALLOCATE, 0.2)
+    assert moved(after, back).allocation == Allocation(0.2, 2, START + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("step", "seen", "plan", "gathered", "move"),
+    [
+        (0, BAD, BANDIT, BETTER, Move.ROLL_BACK),
+        (0, DOUBT, BANDIT, WARM, Move.HOLD),
+        (0, DOUBT, BANDIT, replace(BETTER, warm=1), Move.HOLD),
+        (1, DOUBT, BANDIT, BETTER, Move.HOLD),
+        (1, DOUBT, CANARY, BETTER, Move.HOLD),
+    ],
+    ids=["harm", "nothing known", "a cold server", "the winner is chosen", "no bandit"],
+)
+def test_shares_move_only_while_a_bandit_chooses_and_nothing_is_wrong(
+    step: int, seen: Verdict, plan: Plan, gathered: Gathered, move: Move
+) -> None:
+    assert decided(step, seen, 2 * HOUR, plan, gathered).move is move
+
+
+def test_the_next_step_of_a_bandit_forgets_its_shares() -> None:
+    after = moved(rollout(), decided(0, DOUBT, HOUR, BANDIT, BETTER))
+    chosen = advance(after, BANDIT, GOOD, BETTER, START + 2 * DAY)
+    assert chosen.move is Move.ADVANCE
+    assert moved(after, chosen).allocation is None

@@ -22,7 +22,7 @@ from mainstay.registry.manifest import Entity
 from mainstay.serving import metrics
 from mainstay.serving.answering import Answering
 from mainstay.serving.hot import Hot
-from mainstay.serving.lookup import Lookup, bound_views
+from mainstay.serving.lookup import Lookup, bound_views, lookup_of
 from mainstay.serving.tally import Tally
 from mainstay.usecase import Serving
 
@@ -357,3 +357,31 @@ def test_what_one_arm_is_refused_for_is_nothing_to_an_arm_without_that_view(
 def test_a_store_that_waits_is_awaited(stored: Stored, arms: Any) -> None:
     found = asyncio.run(arms.live.lookup.found_soon("a", NOW))
     assert found == arms.live.lookup.found("a", NOW)
+
+
+def test_an_arm_of_another_service_looks_into_its_own_namespace_and_its_trouble_is_its_own(
+    world: Any, stored: Stored, arms: Any
+) -> None:
+    inputs = arms.live.rows["1.0.0"].scorer.bundle.encoder.inputs
+    other = dataclasses.replace(SERVICE, name="tiny_v2")
+    services = {each.name: each for each in (SERVICE, other)}
+    told = {"1.0.0": ("tiny_v1", inputs), "1.1.0": ("tiny_v2", inputs)}
+    datasets = {"1.0.0": "ds_" + "1" * 16, "1.1.0": "ds_" + "2" * 16}
+
+    def made(head_service: str | None) -> Any:
+        return lookup_of(world.online, "tiny", None, services, told, Serving(), head_service, datasets)
+
+    alike = made(None)
+    assert {alike.place_of(version) for version in told} == {project_of("tiny", None)}
+    lookup = made("tiny_v1")
+    assert lookup.place_of("1.1.0") == project_of("tiny", datasets["1.1.0"])
+    before = lookup.found("a", NOW)
+    assert before.merged("1.0.0", {}).features == FULL
+    assert before.merged("1.1.0", {}).refusal[0] == 503
+    theirs = Stored(stored.path, datasets["1.1.0"])
+    theirs.put("a", "tiny", age=41, plan="plus")
+    theirs.put("a", "usage", spent=7.0)
+    found = lookup.found("a", NOW)
+    assert found.merged("1.0.0", {}).features == FULL
+    assert found.merged("1.1.0", {}).features == {"age": 41, "spent": 7.0, "plan": "plus"}
+    assert asyncio.run(lookup.found_soon("a", NOW)) == found

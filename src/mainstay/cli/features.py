@@ -146,7 +146,8 @@ def materialize(
     asked = because(asked, why, f"features of {use_case.name} brought online")
     journey.record(platform, use_case, journey.described(use_case), asked)
     made = materializing.materialize(platform, use_case, fact, at, lambda noun: None if as_json else say(str(noun)))
-    for project in dict.fromkeys(each.project for each in made):
+    others = materializing.materialize_beside(platform, use_case, at, lambda noun: say(str(noun)))
+    for project in dict.fromkeys(each.project for each in (*made, *others)):
         materializing.register(platform, use_case, project)
     if as_json:
         show_json({"dataset": fact.body.id, "views": [_filled(each) for each in made]})

@@ -30,12 +30,16 @@ def operate(
     if seconds <= 0:
         raise Refused("a span above zero, as in 10s", "--every")
     platform = open_platform()
-    names = () if every_use_case else (open_use_case(use_case_file)[0].name,)
+    memory = journey.Memory()
+    if not every_use_case:
+        use_case, _ = open_use_case(use_case_file)
+        memory = journey.Memory({use_case.name: use_case})
+    names = tuple(memory.definitions)
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: stop.set())
     holder = f"{socket.gethostname()}:{os.getpid()}:{new_id(platform.settings.clock())[-8:]}"
     tell = saying(platform.settings.logs, lambda words: typer.echo(words, err=True))
     wait = (lambda _: True) if once else stop.wait
-    journey.operate(platform, (lambda: names or platform.ledger.use_cases()), seconds, holder, wait, tell)
+    journey.operate(platform, (lambda: names or platform.ledger.use_cases()), seconds, holder, wait, tell, memory)
     return 0

@@ -18,6 +18,7 @@ from mainstay.cli.door import (
 )
 from mainstay.cli.given import span_of, stated
 from mainstay.cli.named import named_version
+from mainstay.journeys.mirrored import mirror_or_tell
 from mainstay.journeys.rollback import Rollback, Waits, beside, roll_back
 from mainstay.records import encode
 
@@ -51,10 +52,12 @@ def rollback(
             say,
             Waits(watched.total_seconds(), span_of(patience, "--patience").total_seconds()),
         )
-    if as_json:
-        show_json(_told(done))
-    else:
-        _show(done)
+        if as_json:
+            show_json(_told(done))
+        else:
+            _show(done)
+        if done.moved:
+            mirror_or_tell(platform, use_case.name, say)
     return 0 if done.proof is None else verdict_code(done.proof.verdict.outcome)
 
 

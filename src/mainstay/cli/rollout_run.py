@@ -15,12 +15,16 @@ from mainstay.decided import Decision, Move
 from mainstay.digests import short
 from mainstay.errors import NotFound, Refused
 from mainstay.journeys import rollout as journey
+from mainstay.journeys.mirrored import mirror_or_tell
+from mainstay.journeys.operate import begin_soon
 from mainstay.journeys.recorded import recorded
 from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS
+from mainstay.ledger.replicas import live
 from mainstay.nouns import Phase, Rollout, rfc3339
 from mainstay.records import encode
 from mainstay.registry.configured import configuration, store_configuration
+from mainstay.rollout.bandit import step_of
 from mainstay.rollout.plans import steps_of
 from mainstay.spans import span_text
 from mainstay.usecase_file import load_plan
@@ -28,6 +32,8 @@ from mainstay.wiring import Platform
 
 Named = Annotated[str | None, typer.Argument(metavar="ROLLOUT", help="Its id, or the start of one; else the last.")]
 Reason = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept with what is changed.")]
+IMMEDIATE_WITHIN = 30.0
+"""Seconds that the start of an immediate plan waits for the servers; else it is the operator's to begin."""
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Another plan: a use case, or its section `plan` alone.")
 ]
@@ -40,13 +46,20 @@ def start(
     use_case_file: UseCaseFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Start the use case's plan, or another, for a version; `mainstay operate` moves it."""
+    """Start the use case's plan, or another, for a version; `mainstay operate` moves it, an immediate one itself."""
     use_case, asked = open_use_case(use_case_file)
     platform = open_platform()
     if plan is not None:
         use_case = use_case.model_copy(update={"plan": load_plan(plan)})
     policy = store_configuration(use_case, platform.blobs)
-    made = journey.start(platform, use_case.name, version, policy, because(asked, stated(why), why), say)
+    made = journey.start(
+        platform, use_case.name, version, policy, because(asked, stated(why), why), say, definition=use_case
+    )
+    if use_case.plan is not None and use_case.plan.kind == "immediate" and live(platform.ledger, use_case.name):
+        if begin_soon(platform, use_case.name, IMMEDIATE_WITHIN, asked.actor):
+            say(f"{version} answers everything")
+        else:
+            say(f"not every server holds {version} warm after {IMMEDIATE_WITHIN:g} s: `mainstay operate` begins it")
     if as_json:
         show_json(encode(made))
     else:
@@ -113,6 +126,7 @@ def _decided(move: Move, why: str, use_case_file: Path | None, as_json: bool) ->
         show_json(encode(made))
     else:
         show.line(f"rollout {short(made.id)} of {made.challenger}: {made.phase}")
+    mirror_or_tell(platform, use_case.name, say)
     return 0
 
 
@@ -174,7 +188,7 @@ def account(platform: Platform, use_case: str, fact: Fact[Rollout]) -> dict[str,
     rollout = fact.body
     plan = configuration(rollout.configuration, platform.blobs).plan
     steps = steps_of(plan) if plan else ()
-    step = steps[rollout.step] if steps else None
+    step = step_of(rollout, plan) if plan and steps else None
     last = platform.ledger.latest(use_case, DECISIONS, rollout.id)
     runs = rollout.phase is Phase.RUNNING
     begun = not runs or journey.stage(platform, use_case, fact).begun

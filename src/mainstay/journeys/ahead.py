@@ -36,7 +36,7 @@ def _observed(platform: Platform, use_case: str, now: datetime) -> tuple[Traffic
         return None, Base()
     cache = platform.settings.home / "cache" / "observations"
     observations = Observations(platform.ledger, platform.blobs, use_case, cache)
-    seen = observations.seen(Window(now - WEEK, now), split.body.champion)
+    seen = observations.seen(Window(now - WEEK, now), split.body.reigning)
     base = Base(seen.errors / seen.scored, measured=True) if seen.scored >= ENOUGH else Base()
     if seen.first_at is None or now - seen.first_at < LEAST:
         return None, base

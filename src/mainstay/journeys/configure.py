@@ -118,7 +118,7 @@ def history(platform: Platform, use_case: str) -> list[Past]:
 def _check_learned(found: Sequence[Change], split: Split) -> None:
     for each in found:
         if each.path in LEARNED and each.before is not None:
-            said = f"{split.champion} learned `{each.before}`, not `{each.after}`: release a model of the other label"
+            said = f"{split.reigning} learned `{each.before}`, not `{each.after}`: release a model of the other label"
             raise Refused(said, each.path)
 
 

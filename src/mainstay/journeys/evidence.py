@@ -9,9 +9,9 @@ from mainstay.ledger.observations import Observations
 from mainstay.ledger.replicas import live
 from mainstay.nouns import Rollout
 from mainstay.registry.configured import Configuration
-from mainstay.registry.manifest import Against
 from mainstay.registry.shelf import signed
 from mainstay.rollout.gather import gather
+from mainstay.rollout.guardrails import Measured
 from mainstay.rollout.judge import judge
 from mainstay.rollout.plans import steps_of
 from mainstay.usecase import Label
@@ -69,8 +69,9 @@ def verdict_of(
     return judge(rollout, plan, step, measured, gathered, label=label, profit=profit)
 
 
-def _measured(platform: Platform, use_case: str, rollout: Rollout) -> Against | None:
-    """How the challenger differed from this champion on the holdout; None where it was measured against another."""
+def _measured(platform: Platform, use_case: str, rollout: Rollout) -> Measured | None:
+    """How the challenger differed on the holdout: from this champion, where that was measured; else as its gate did."""
+    if rollout.measured is not None:
+        return rollout.measured
     version = platform.ledger.latest(use_case, VERSIONS, rollout.challenger)
-    against = None if version is None else signed(version.body, platform.blobs).against
-    return against if against is not None and against.champion == rollout.champion else None
+    return None if version is None else signed(version.body, platform.blobs).against

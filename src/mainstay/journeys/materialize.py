@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from mainstay.data.freeze import open_dataset
 from mainstay.data.histories import open_histories
 from mainstay.defined import FeatureService, FeatureView, project_of
-from mainstay.digests import digest
+from mainstay.digests import digest, short
 from mainstay.errors import NotFound, Refused, Unavailable
 from mainstay.features import feast
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
@@ -29,7 +29,7 @@ from mainstay.journeys.features import described, record
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import standing_datasets
 from mainstay.ledger.facts import Fact
-from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
+from mainstay.ledger.kinds import DATASETS, SPLITS, VERSIONS, WITHDRAWALS
 from mainstay.nouns import DatasetVersion, Window, rfc3339
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase, View
@@ -80,6 +80,31 @@ def head(platform: Platform, use_case: UseCase) -> Fact[DatasetVersion]:
             raise NotFound(f"no dataset of {use_case.name} was frozen yet; `mainstay data freeze` makes one")
         fact = facts[-1]
     return fact
+
+
+def beside_the_head(platform: Platform, use_case: UseCase) -> list[Fact[DatasetVersion]]:
+    """The dataset versions of the other arms of what is live: one of them may be the head tomorrow, or looked into now.
+
+    Those of a challenger and of whoever stands by, without the head's.
+    """
+    split = platform.ledger.latest(use_case.name, SPLITS, use_case.name)
+    if split is None:
+        return []
+    versions = [platform.ledger.latest(use_case.name, VERSIONS, arm.version) for arm in split.body.arms]
+    names = dict.fromkeys(fact.body.dataset for fact in versions if fact is not None)
+    facts = [platform.ledger.latest(use_case.name, DATASETS, name) for name in names if name != split.body.dataset_head]
+    return [fact for fact in facts if fact is not None]
+
+
+def materialize_beside(platform: Platform, use_case: UseCase, until: datetime, tell: Tell) -> list[Filled]:
+    """Bring the namespaces of the other arms as far as the head's. What cannot be filled is told, and stops nothing."""
+    made: list[Filled] = []
+    for fact in beside_the_head(platform, use_case):
+        try:
+            made += materialize(platform, use_case, fact, until, lambda noun: None)
+        except (Refused, NotFound) as error:
+            tell(f"{short(fact.body.id)}, of an arm beside the champion, is not brought online: {error}")
+    return made
 
 
 def looked_up(use_case: UseCase, dataset: DatasetVersion) -> FeatureService | None:

@@ -5,23 +5,31 @@ again. Two operators share the work by a lease, and by the numbers of the facts:
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from mainstay.decided import Decision, Move
 from mainstay.digests import short
 from mainstay.errors import Conflict, MainstayError, NotFound, Refused
+from mainstay.journeys.apart import UNJUDGED
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.evidence import evidence_of, replicas_of, verdict_of
-from mainstay.journeys.mirrored import mirror
+from mainstay.journeys.materialize import before_it_is_live
+from mainstay.journeys.mirrored import PATIENCE, Mirroring
 from mainstay.journeys.rollout import Stage, live_configuration, running, stage, start, waiting, write
 from mainstay.ledger.kinds import DECISIONS, SPLITS
 from mainstay.ledger.leases import give_back, take
 from mainstay.rollout.advance import BEFORE, advance, begin, taken_away
+from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
 
 OPERATOR = "operator"
+LOOK = 0.2
+"""Seconds between two looks at whether every server is warm."""
+AGAIN = timedelta(hours=1)
+"""How long a version whose turn was refused is not looked at again, unless what is live or registered changes."""
 
 Tell = Callable[[str], None]
 
@@ -35,7 +43,39 @@ class Ticked:
     decision: Decision | None = None
 
 
-def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATOR, lease: float = 30.0) -> Ticked:
+@dataclass(frozen=True, slots=True)
+class RefusedTurn:
+    """A version that could not take its turn under the split that stood then; it is not asked again before `until`."""
+
+    version: str
+    split: int
+    until: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What an operator remembers between ticks, all of which it could find out again.
+
+    `said` are the last words about each subject; by use case, `refused` are the turns that were refused and `filled`
+    the heads whose features were brought online. `definitions` are the use cases whose files are at hand.
+    """
+
+    definitions: Mapping[str, UseCase] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, RefusedTurn] = field(default_factory=dict)
+    filled: dict[str, str] = field(default_factory=dict)
+    mirroring: Mirroring = field(default_factory=lambda: Mirroring(PATIENCE))
+
+
+def tick(
+    platform: Platform,
+    use_case: str,
+    now: datetime,
+    holder: str = OPERATOR,
+    lease: float = 30.0,
+    memory: Memory | None = None,
+) -> Ticked:
     """One look at a use case, by the operator that calls itself `holder`, who keeps it for `lease` seconds.
 
     It moves the rollout that runs, or starts that of the version whose turn it is. What somebody else wrote meanwhile
@@ -46,7 +86,7 @@ def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATO
     try:
         rollout = running(platform.ledger, use_case)
         if rollout is None:
-            return Ticked(True, _next_in_turn(platform, use_case, now))
+            return Ticked(True, _next_in_turn(platform, use_case, now, memory or Memory()))
         here = stage(platform, use_case, rollout)
         decision = decided(platform, use_case, here, now)
         if not _is_news(platform, use_case, decision):
@@ -71,6 +111,30 @@ def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> De
     return advance(rollout, here.plan, verdict, gathered, now)
 
 
+def begin_soon(
+    platform: Platform, use_case: str, within: float, actor: str, sleep: Callable[[float], None] = time.sleep
+) -> bool:
+    """Begin the first step of the rollout that runs as soon as every server holds its challenger warm.
+
+    For who cannot wait for an operator; False after so many seconds without, or where another saw to it that nothing
+    runs any more. The operator goes on from there.
+    """
+    until = time.monotonic() + within
+    while (found := running(platform.ledger, use_case)) is not None:
+        here = stage(platform, use_case, found)
+        if here.begun:
+            return True
+        decision = decided(platform, use_case, here, platform.settings.clock())
+        if decision.move is Move.ADVANCE:
+            with suppress(Conflict):  # an operator was faster
+                write(platform, use_case, here, decision, actor)
+        elif time.monotonic() >= until:
+            return False
+        else:
+            sleep(LOOK)
+    return False
+
+
 def _killed(platform: Platform, use_case: str) -> str | None:
     live = live_configuration(platform, use_case)
     killed = live is not None and live.plan is not None and live.plan.kind == "kill_switch"
@@ -82,6 +146,9 @@ def _is_news(platform: Platform, use_case: str, decision: Decision) -> bool:
     if decision.move is not Move.HOLD:
         return True
     last = platform.ledger.latest(use_case, DECISIONS, decision.rollout)
+    if last is not None and last.body.move is Move.REALLOCATE:  # what it waits for is what it waited for before
+        told = platform.ledger.history(use_case, DECISIONS, decision.rollout)
+        last = next((each for each in reversed(told) if each.body.move is not Move.REALLOCATE), None)
     return last is None or _words(last.body) != _words(decision)
 
 
@@ -92,19 +159,32 @@ def _words(decision: Decision) -> tuple[object, ...]:
     return decision.step, decision.move, decision.reason, said
 
 
-def _next_in_turn(platform: Platform, use_case: str, now: datetime) -> str | None:
-    """Start the rollout of the first version that waits, by the plan that is live; what was done, in words."""
+def _next_in_turn(platform: Platform, use_case: str, now: datetime, memory: Memory) -> str | None:
+    """Start the rollout of the first version that waits, by the plan that is live; what was done, in words.
+
+    A plan that was refused is not looked ahead on again at every tick, but once what is live changed, or traffic may
+    have: the same words are said meanwhile.
+    """
     turn = next((each.version for each in waiting(platform.ledger, use_case) if each.superseded is None), None)
     split = platform.ledger.latest(use_case, SPLITS, use_case)
     plan = getattr(live_configuration(platform, use_case), "plan", None)
     if turn is None or split is None or plan is None or plan.kind == "kill_switch":
         return None
+    before = memory.refused.get(use_case)
+    if before is not None and (before.version, before.split) == (turn, split.number) and now < before.until:
+        return before.words
     asked = Asked(OPERATOR, f"It is the turn of {turn}.", platform.settings.home)
+    told: list[str] = []
+    definition = memory.definitions.get(use_case)
     try:
-        made = start(platform, use_case, turn, split.body.configuration, asked, now=now)
+        policy = split.body.configuration
+        made = start(platform, use_case, turn, policy, asked, told.append, now=now, definition=definition)
     except (Refused, NotFound) as error:
-        return f"{turn} cannot take its turn: {error}"
-    return f"rollout {short(made.id)} of {turn} starts against {made.champion}: it is its turn"
+        words = f"{turn} cannot take its turn: {error}"
+        memory.refused[use_case] = RefusedTurn(turn, split.number, now + AGAIN, words)
+        return words
+    unlike = "".join(f"; {each}" for each in told if each.endswith(UNJUDGED))
+    return f"rollout {short(made.id)} of {turn} starts against {made.champion}: it is its turn{unlike}"
 
 
 def _told(here: Stage, decision: Decision) -> str:
@@ -119,19 +199,19 @@ def operate(
     holder: str,
     wait: Callable[[float], bool],
     tell: Tell,
+    memory: Memory | None = None,
 ) -> None:
     """Tick every so many seconds, until `wait` (given seconds) returns True; then give the leases back.
 
     What changed is told in a line, trouble once for as long as it stays the same.
     """
     lease = max(3 * every, 1.0)
-    said: dict[str, str] = {}
-    mirrored: dict[str, int] = {}
+    memory = memory or Memory()
     while True:
         began = time.monotonic()
-        names = _named(use_cases, tell, said)
+        names = _named(use_cases, tell, memory)
         for name in names:
-            _one(platform, name, holder, lease, tell, said, mirrored)
+            _one(platform, name, holder, lease, tell, memory)
         if wait(max(0.0, every - (time.monotonic() - began))):
             break
     for name in names:
@@ -141,57 +221,66 @@ def operate(
             tell(f"{name}: the lease could not be given back, and runs out by itself: {error}")
 
 
-def _named(use_cases: Callable[[], Sequence[str]], tell: Tell, said: dict[str, str]) -> Sequence[str]:
+def _named(use_cases: Callable[[], Sequence[str]], tell: Tell, memory: Memory) -> Sequence[str]:
     try:
         return use_cases()
     except MainstayError as error:
-        _once(f"nothing can be operated: {error}", "", tell, said)
+        _once(f"nothing can be operated: {error}", "", tell, memory)
         return ()
 
 
-def _one(
-    platform: Platform,
-    use_case: str,
-    holder: str,
-    lease: float,
-    tell: Tell,
-    said: dict[str, str],
-    mirrored: dict[str, int],
-) -> None:
+def _one(platform: Platform, use_case: str, holder: str, lease: float, tell: Tell, memory: Memory) -> None:
     """Tick one use case and bring the world in line with it. Its trouble is not that of the others."""
     try:
-        done = tick(platform, use_case, platform.settings.clock(), holder, lease)
+        done = tick(platform, use_case, platform.settings.clock(), holder, lease, memory)
     except MainstayError as error:
-        _once(f"{use_case}: {error}", use_case, tell, said)
+        _once(f"{use_case}: {error}", use_case, tell, memory)
         return
     if not done.acts:
-        _once(f"{use_case}: another operator is at work; this one stands by", use_case, tell, said)
+        _once(f"{use_case}: another operator is at work; this one stands by", use_case, tell, memory)
         return
     if done.said is None:
-        said.pop(use_case, None)
+        memory.said.pop(use_case, None)
     else:
-        _once(f"{use_case}: {done.said}", use_case, tell, said)
-    make_it_so(platform, use_case, tell, said, mirrored)
+        _once(f"{use_case}: {done.said}", use_case, tell, memory)
+    make_it_so(platform, use_case, tell, memory)
 
 
-def make_it_so(platform: Platform, use_case: str, tell: Tell, said: dict[str, str], mirrored: dict[str, int]) -> None:
-    """Bring MLflow's aliases in line with the split. Serving follows the ledger by itself, and needs no word.
+def make_it_so(platform: Platform, use_case: str, tell: Tell, memory: Memory) -> None:
+    """Bring MLflow's aliases and the features of a new head in line with the split; both may be done again.
 
-    `mirrored` remembers which split was shown last, so that nothing is asked of MLflow while nothing changed; a
-    process that was started anew shows it again.
+    Serving follows the ledger by itself, and needs no word. MLflow that hangs holds up a tick, and the end of the
+    operator, for some seconds once, and no longer.
     """
+    _fill(platform, use_case, tell, memory)
+    try:
+        memory.mirroring.bring(platform, use_case)
+        memory.said.pop(f"{use_case} mirror", None)
+    except MainstayError as error:
+        _once(f"{use_case}: MLflow's registry waits: {error}", f"{use_case} mirror", tell, memory)
+
+
+def _fill(platform: Platform, use_case: str, tell: Tell, memory: Memory) -> None:
+    """Bring the namespace of the head up to date once it is the head: it was filled when its rollout began."""
+    definition = memory.definitions.get(use_case)
     try:
         split = platform.ledger.latest(use_case, SPLITS, use_case)
-        if split is None or mirrored.get(use_case) == split.number:
+        head = split.body.dataset_head if split else None
+        if definition is None or head is None or memory.filled.get(use_case) == head:
             return
-        mirror(platform, use_case)
-        mirrored[use_case] = split.number
-        said.pop(f"{use_case} mirror", None)
+        said: list[str] = []
+        asked = Asked(OPERATOR, "It is the head now.", platform.settings.home)
+        before_it_is_live(platform, definition, head, asked, said.append)
+        for words in said:
+            _once(f"{use_case}: {words}", f"{use_case} features", tell, memory)
+        if not said:
+            memory.filled[use_case] = head
+            memory.said.pop(f"{use_case} features", None)
     except MainstayError as error:
-        _once(f"{use_case}: MLflow's registry waits: {error}", f"{use_case} mirror", tell, said)
+        _once(f"{use_case}: its features wait: {error}", f"{use_case} features", tell, memory)
 
 
-def _once(words: str, about: str, tell: Tell, said: dict[str, str]) -> None:
-    if said.get(about) != words:
+def _once(words: str, about: str, tell: Tell, memory: Memory) -> None:
+    if memory.said.get(about) != words:
         tell(words)
-    said[about] = words
+    memory.said[about] = words

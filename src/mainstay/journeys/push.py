@@ -16,7 +16,7 @@ from mainstay.digests import canonical_json, pseudonym
 from mainstay.errors import Refused
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.journeys.features import described
-from mainstay.journeys.materialize import head, materialize, one_at_a_time, pushed_name
+from mainstay.journeys.materialize import head, materialize, materialize_beside, one_at_a_time, pushed_name
 from mainstay.journeys.progress import Tell
 from mainstay.nouns import rfc3339
 from mainstay.suggest import did_you_mean
@@ -194,7 +194,9 @@ def _take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) -
             if ours:
                 _keep(platform, use_case.name, view, ours, run.digest, now)
         count += len(events)
-    materialize(platform, use_case, head(platform, use_case), platform.settings.clock(), lambda noun: None)
+    until = platform.settings.clock()
+    materialize(platform, use_case, head(platform, use_case), until, lambda noun: None)
+    materialize_beside(platform, use_case, until, tell)
     for name in names:
         stream.done(about, name, keep=damaged[name])
     return count

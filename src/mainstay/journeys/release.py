@@ -13,6 +13,7 @@ from mainstay.data.source import read
 from mainstay.data.validate import validate
 from mainstay.digests import digest, short
 from mainstay.errors import MainstayError, NotFound, Refused, Unavailable
+from mainstay.journeys.apart import compared
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.checked import check_views, last_rows, with_checks
 from mainstay.journeys.contest import contest_of
@@ -26,7 +27,6 @@ from mainstay.journeys.train import tracker_of, train
 from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import CANDIDATES, DATASETS, LOOKS, ROLLOUTS, RUNS, SPLITS, VERDICTS
 from mainstay.nouns import Candidate, DatasetVersion, Look, ModelVersion, Rollout, Run
-from mainstay.quality.against import against
 from mainstay.quality.gates import judge, look, looked_at
 from mainstay.quality.latency import single_row_latency
 from mainstay.records import encode
@@ -227,7 +227,9 @@ def roll_out(platform: Platform, use_case: UseCase, version: ModelVersion, asked
     if use_case.plan.kind == "kill_switch":
         tell(f"the plan is a kill switch: {version.version} is on the shelf, and no rollout starts")
         return None
-    made = start(platform, name, version.version, store_configuration(use_case, platform.blobs), asked, tell)
+    made = start(
+        platform, name, version.version, store_configuration(use_case, platform.blobs), asked, tell, definition=use_case
+    )
     tell(f"rollout {short(made.id)} of {version.version} against {made.champion}: `mainstay operate` moves it")
     _mirror(platform, use_case, tell)
     return made
@@ -277,12 +279,8 @@ def _against(
         tell(f"{use_case.name}@{live.version}, which is live, cannot be compared with: {error}")
         return None
     after = candidate_bundle(candidate, platform.blobs)
-    columns = parts_of(platform, use_case, dataset, lambda noun: None).holdout.columns
-    if not {each.name for each in before.encoder.inputs} <= columns.keys():
-        return None
-    champion_says, candidate_says = (Scorer(bundle).score(columns).probability for bundle in (before, after))
-    measured = against(champion_says, candidate_says, before.decide.threshold, after.decide.threshold)
-    return Against(live.version, **measured)
+    measured = compared(platform, use_case, dataset, before, after)
+    return None if measured is None else Against(live.version, **measured)
 
 
 def _sweep(platform: Platform, use_case: UseCase, tell: Tell) -> None:

@@ -12,6 +12,7 @@ from mainstay.decided import Decision, Move
 from mainstay.digests import new_id, short
 from mainstay.errors import Conflict, NotFound, Refused
 from mainstay.journeys.ahead import look_ahead
+from mainstay.journeys.apart import measured_anew
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import ATTEMPTS, recorded
@@ -25,7 +26,7 @@ from mainstay.registry.shelf import signed
 from mainstay.registry.versioning import number
 from mainstay.rollout.advance import BEFORE, Bound, begun, moved, split_after, split_before
 from mainstay.rollout.preview import promises, refusal
-from mainstay.usecase import Plan
+from mainstay.usecase import Plan, UseCase
 from mainstay.wiring import Platform
 
 
@@ -73,13 +74,15 @@ def start(
     asked: Asked,
     tell: Tell = lambda words: None,
     now: datetime | None = None,
+    definition: UseCase | None = None,
 ) -> Rollout:
     """Start the plan of a stored configuration (`policy`, its digest) for a version. Traffic moves with the operator.
 
     The challenger stands by, and its first step begins once every server holds it warm; an immediate plan begins at
-    once where no server runs, for then there is nobody to wait for. Refused where a rollout runs already, the version
-    is live already or cannot be believed, or there is no plan to start or none that can keep its promise; NotFound for
-    an unknown version; Conflict where others were faster five times in a row.
+    once where no server runs, for then there is nobody to wait for. Where the version's gate compared it with another
+    champion than the one that stands, they are compared now, by the use case's `definition`. Refused where a rollout
+    runs already, the version is live already or cannot be believed, or there is no plan to start or none that can keep
+    its promise; NotFound for an unknown version; Conflict where others were faster five times in a row.
     """
     found = configuration(policy, platform.blobs)
     plan = found.plan
@@ -91,11 +94,15 @@ def start(
     load(use_case, version, platform.blobs, platform.trusted())
     _check_free(platform, use_case, version, _split(platform, use_case).body)
     tell(check_ahead(platform, use_case, found, asked.reason))
+    champion, measured = None, None
     for left in reversed(range(ATTEMPTS)):
         at = now or platform.settings.clock()
         split = _split(platform, use_case)
         _check_free(platform, use_case, version, split.body)
-        made = Rollout(new_id(at), split.body.champion, version, policy, 0, at, at, at + plan.deadline)
+        if split.body.reigning != champion:
+            champion = split.body.reigning
+            measured = measured_anew(platform, definition, use_case, version, champion, tell)
+        made = Rollout(new_id(at), champion, version, policy, 0, at, at, at + plan.deadline, measured=measured)
         bound = bound_of(platform, use_case, made)
         wanted = split_before(split.body, made, bound)
         if plan.kind == "immediate" and not live(platform.ledger, use_case):
@@ -130,7 +137,7 @@ def _check_free(platform: Platform, use_case: str, version: str, split: Split) -
     if other is not None:
         words = f"{other.body.challenger} is being rolled out ({short(other.subject)}): wait for its end, or abort it"
         raise Refused(words, f"{use_case}@{version}")
-    if version == split.champion:
+    if version == split.reigning:
         raise Refused("it answers already", f"{use_case}@{version}")
 
 
@@ -190,15 +197,15 @@ class Waiting:
 def waiting(ledger: Ledger, use_case: str) -> list[Waiting]:
     """The versions that wait for their turn, in the order in which they were registered.
 
-    Whoever was live in any split, or had a rollout, waits no more. One that was registered before the version that
-    answers is superseded, and has no turn: `rollout start` can still start it.
+    Whoever was live in any split, or had a rollout, waits no more. One that was registered before the champion
+    is superseded, and has no turn: `rollout start` can still start it.
     """
     splits = ledger.history(use_case, SPLITS, use_case)
     if not splits:
         return []
     had = {arm.version for fact in splits for arm in fact.body.arms}
     had |= {fact.body.challenger for fact in ledger.latest_of_each(use_case, ROLLOUTS)}
-    champion = splits[-1].body.champion
+    champion = splits[-1].body.reigning
     facts = [fact.body.version for fact in ledger.all_of(use_case, VERSIONS) if fact.body.version not in had]
     return [Waiting(each, champion if number(each) < number(champion) else None) for each in facts]
 

@@ -102,7 +102,7 @@ def believed(platform: Platform, use_case: str, version: str = "") -> Model:
     live = platform.ledger.latest(use_case, SPLITS, use_case)
     if live is None:
         raise NotFound("no version is live yet; `mainstay release` makes one", use_case)
-    named = version.removeprefix(f"{use_case}@") or live.body.champion
+    named = version.removeprefix(f"{use_case}@") or live.body.reigning
     known = [fact.subject for fact in platform.ledger.latest_of_each(use_case, VERSIONS)]
     if named not in known:
         raise NotFound(f"there is no version {use_case}@{named}{did_you_mean(named, known)}")

@@ -5,14 +5,13 @@ from typing import Any, Generic, TypeVar
 
 from mainstay.decided import Decision, Proof
 from mainstay.defined import FeatureService
+from mainstay.incidents import Alert, Incident
 from mainstay.nouns import (
-    Alert,
     ApiKey,
     Candidate,
     DatasetVersion,
     Dismissal,
     Erasure,
-    Incident,
     Job,
     Look,
     ModelVersion,

@@ -83,13 +83,16 @@ def identical(ledger: Ledger, use_case: str, candidate: str) -> ModelVersion | N
 
 
 def champion(ledger: Ledger, use_case: str) -> ModelVersion | None:
-    """The version that answers most; None where nothing is live. NotFound if the split names a version without fact."""
+    """The version that is champion, also while a challenger answers more; None where nothing is live.
+
+    NotFound if the split names a version without fact.
+    """
     split = ledger.latest(use_case, SPLITS, use_case)
     if split is None:
         return None
-    fact = ledger.latest(use_case, VERSIONS, split.body.champion)
+    fact = ledger.latest(use_case, VERSIONS, split.body.reigning)
     if fact is None:
-        raise NotFound(f"there is no version {use_case}@{split.body.champion}, though it is live")
+        raise NotFound(f"there is no version {use_case}@{split.body.reigning}, though it is live")
     return fact.body
 
 

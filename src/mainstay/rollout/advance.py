@@ -12,7 +12,8 @@ from datetime import datetime
 
 from mainstay.decided import Decision, Move
 from mainstay.gathered import Gathered
-from mainstay.nouns import Arm, Phase, Rollout, Split
+from mainstay.nouns import Allocation, Arm, Phase, Rollout, Split
+from mainstay.rollout.bandit import next_share, step_of
 from mainstay.rollout.judge import broken, harms, tests_of
 from mainstay.rollout.plans import arms_of, steps_of
 from mainstay.usecase import Plan, Step
@@ -58,13 +59,20 @@ def advance(rollout: Rollout, plan: Plan, verdict: Verdict, gathered: Gathered, 
     """What a running rollout does next, by the verdict on the step it is in.
 
     The words of a hold have no running numbers in them: they change when what it waits for changes. An immediate plan
-    needs no evidence to stay, only the absence of harm. ValueError for a rollout that has ended.
+    needs no evidence to stay, only the absence of harm. A bandit that would hold moves its shares instead, where it is
+    time to. ValueError for a rollout that has ended.
     """
     if rollout.phase is not Phase.RUNNING:
         raise ValueError(f"rollout {rollout.id} has ended: it is {rollout.phase}")
     steps = steps_of(plan)
     move, reason = _move(rollout, steps, plan, verdict, gathered, now)
-    return Decision(rollout.id, now, rollout.step, move, reason, rollout.configuration, verdict, gathered)
+    share = None
+    if move is Move.HOLD and _cold(rollout, gathered) is None:
+        share = next_share(rollout, plan, gathered, now)
+    if share is not None:
+        before = step_of(rollout, plan).share
+        move, reason = Move.REALLOCATE, f"the bandit gives the challenger {share:g} of the traffic, after {before:g}"
+    return Decision(rollout.id, now, rollout.step, move, reason, rollout.configuration, verdict, gathered, share)
 
 
 def _move(
@@ -125,8 +133,11 @@ def moved(rollout: Rollout, decision: Decision) -> Rollout:
         return rollout
     if decision.verdict is not None:
         rollout = dataclasses.replace(rollout, tests=tests_of(decision.verdict))
+    if decision.move is Move.REALLOCATE and decision.share is not None:
+        number = rollout.allocation.number + 1 if rollout.allocation else 1
+        return dataclasses.replace(rollout, allocation=Allocation(decision.share, number, decision.at))
     if decision.move is Move.ADVANCE:
-        return dataclasses.replace(rollout, step=decision.step + 1, entered_at=decision.at)
+        return dataclasses.replace(rollout, step=decision.step + 1, entered_at=decision.at, allocation=None)
     return dataclasses.replace(rollout, phase=PHASES[decision.move])
 
 
@@ -160,7 +171,7 @@ def split_after(standing: Split, rollout: Rollout, plan: Plan, bound: Mapping[st
     """
     champion, challenger = rollout.champion, rollout.challenger
     if rollout.phase is Phase.RUNNING:
-        arms = arms_of(champion, challenger, steps_of(plan)[rollout.step], plan)
+        arms = arms_of(champion, challenger, step_of(rollout, plan), plan)
         return _next(standing, arms, rollout, rollout.id, bound)
     if rollout.phase is Phase.PROMOTED:
         return _next(standing, (Arm(challenger, 1.0), Arm(champion, standby=True)), rollout, None, bound)

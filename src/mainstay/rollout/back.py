@@ -10,11 +10,8 @@ from mainstay.nouns import Arm, Phase, Rollout, Split
 
 
 def reigning(split: Split) -> str:
-    """The version that is champion under a split: its first arm that does not stand by, whatever its share.
-
-    While a rollout runs that is the one being challenged, though the challenger may answer most of the traffic.
-    """
-    return next(arm.version for arm in split.arms if not arm.standby)
+    """The version that is champion under a split (`Split.reigning`)."""
+    return split.reigning
 
 
 def was_live(history: Sequence[Split], version: str) -> Split:

@@ -11,15 +11,23 @@ mean of ψ estimates the difference without bias however the shares moved (inver
 
 import hashlib
 import math
+from datetime import datetime, timedelta
 
 import numpy as np
 
-from mainstay.gathered import Compared
+from mainstay.gathered import Compared, Gathered
+from mainstay.nouns import Rollout
+from mainstay.rollout.plans import floor_of, steps_of
+from mainstay.usecase_plan import Plan, Step
 
 KIND = "bandit"
 """The one kind of plan whose shares may fall: whoever is given back to the champion was not moved to harm anybody."""
 DRAWS = 4_000
 """Draws from the posterior: what chance adds to a share is at most .01 (standard error .008 at even odds and β = 1)."""
+EVERY = timedelta(hours=1)
+"""The least time between two moves: each is an epoch of its own, and a fact that every replica follows."""
+LEAST = 0.03
+"""The least change that is made: more than chance adds to a share, so that nothing moves while nothing was learned."""
 EVENTS = 10
 """What each arm needs before the posterior is believed; until then the shares are even."""
 
@@ -39,6 +47,38 @@ def share_of_challenger(harm: Compared, rollout: str, tick: int, *, floor: float
     better = _better(harm, rollout, tick)
     share = best * better + (1 - best) * (1 - better)
     return round(min(max(share, floor), 1 - floor), 2)
+
+
+def step_of(rollout: Rollout, plan: Plan) -> Step:
+    """The step that a rollout is in, with its needs resolved, and the share that a bandit gave it last."""
+    step = steps_of(plan)[rollout.step]
+    if rollout.allocation is None or not moves_shares(rollout, plan):
+        return step
+    return step.model_copy(update={"share": rollout.allocation.share})
+
+
+def moves_shares(rollout: Rollout, plan: Plan) -> bool:
+    """Whether the shares of the present step follow what is learned: a bandit's, where its winner is chosen."""
+    steps = steps_of(plan)
+    last = max((number for number, step in enumerate(steps) if step.share < 1), default=None)
+    return shares_may_fall(plan.kind) and rollout.step == last and 0 < steps[rollout.step].share < 1
+
+
+def next_share(rollout: Rollout, plan: Plan, gathered: Gathered, now: datetime) -> float | None:
+    """The challenger's next share, where it is time to move and there is something to move; else None.
+
+    It follows profit where the plan has a margin for it, else log loss, as the objective of the judge does.
+    """
+    stood = rollout.allocation.at if rollout.allocation else rollout.entered_at
+    if not moves_shares(rollout, plan) or now - stood < EVERY:
+        return None
+    money = gathered.by_mean.get("profit") if plan.margins.profit is not None else None
+    harm = money or gathered.by_mean.get("log_loss") or Compared()
+    if min(harm.challenger, harm.champion) < EVENTS:
+        return None
+    number = rollout.allocation.number if rollout.allocation else 0
+    share = share_of_challenger(harm, rollout.id, number, floor=floor_of(plan))
+    return share if abs(share - step_of(rollout, plan).share) >= LEAST - 1e-9 else None
 
 
 def shares_may_fall(kind: str) -> bool:

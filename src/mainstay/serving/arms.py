@@ -79,7 +79,9 @@ class Live:
         }
         use_case = next((each.use_case for each in self.manifests.values()), "")
         head = self.split.dataset_head
-        lookup = lookup_of(self.online, use_case, head, self.services, bound, self.policies)
+        made_from = {version: each.dataset for version, each in self.manifests.items()}
+        service = self.split.feature_service
+        lookup = lookup_of(self.online, use_case, head, self.services, bound, self.policies, service, made_from)
         object.__setattr__(self, "lookup", lookup)
         object.__setattr__(self, "listens", any(arm.listens and arm.version in self.arms for arm in self.split.arms))
 

@@ -4,11 +4,13 @@ Time is given. Whoever asks for the values of one entity calls `found` (at once,
 `found_soon`; a batch is one read too (`found_all`).
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from mainstay.adapters.online import Online, Read, Seen, Wanted
@@ -29,7 +31,6 @@ log = logging.getLogger(__name__)
 
 _DOWN: Final = Problem("features", "cannot be looked up now", "every feature, or another try later")
 _NOBODY: Final = Problem("entity", "is not known to the online store", "an entity whose features were materialised")
-_NOTHING: Mapping[str, Seen] = {}
 
 
 class BoundView(NamedTuple):
@@ -60,32 +61,38 @@ class Merged(NamedTuple):
     refusal: tuple[int, Problem] | None = None
 
 
+class Held(NamedTuple):
+    """What a namespace holds of one entity, by view, and how far each view of it is."""
+
+    rows: Mapping[str, Seen]
+    watermarks: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look-up found of one entity: its rows by view, and the watermarks; or that the store is `down`."""
+    """What a look-up found of one entity, by namespace; None for one that could not be read."""
 
     lookup: "Lookup"
     now: int
-    rows: Mapping[str, Seen]
-    watermarks: Mapping[str, int]
-    down: bool = False
+    held: Mapping[str, Held | None]
 
     def merged(self, version: str, given: Mapping[str, Any]) -> Merged:
         """The row for an arm, with what was given before what was found."""
         views = [view for view in self.lookup.bound.get(version, ()) if not given.keys() >= set(view.features)]
         if not views:
             return Merged(given)
-        if self.down:
+        held = self.held[self.lookup.place_of(version)]
+        if held is None:
             return Merged(given, refusal=(503, _DOWN))
         features, origins = dict(given), dict.fromkeys(given, "given")
         at: dict[str, tuple[int | None, int | None]] = {}
         stale: list[str] = []
         excused: list[str] = []
-        unknown = not self.rows
+        unknown = not held.rows
         for view in views:
-            seen = self.rows.get(view.name)
+            seen = held.rows.get(view.name)
             absent = [name for name in view.features if name not in given]
-            at[view.name] = (None if seen is None else seen.event_time, self.watermarks.get(view.name))
+            at[view.name] = (None if seen is None else seen.event_time, held.watermarks.get(view.name))
             if seen is None:
                 unknown |= not view.needed <= given.keys()
                 excused += absent
@@ -119,18 +126,32 @@ class Lookup:
         join_key: str,
         bound: Mapping[str, tuple[BoundView, ...]],
         policies: Serving,
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`bound` are the views of each version; a version without any is given all of its features."""
+        """`bound` are the views of each version; a version without any is given all of its features.
+
+        `elsewhere` are the namespaces of versions that do not look into `project`: each costs a read of its own, and
+        one that cannot be read is the trouble of its versions alone.
+        """
         self.bound = bound
         self.policies = policies
         self.quick = store.quick
-        self._store, self._project, self._join_key = store, project, join_key
-        wanted: dict[str, dict[str, None]] = {}
-        for view in (view for views in bound.values() for view in views):
-            wanted.setdefault(view.name, {}).update(dict.fromkeys(view.features))
-        self._wanted = [Wanted(name, tuple(features)) for name, features in wanted.items()]
-        self._trouble: str | None = None
-        self._names = frozenset(name for each in self._wanted for name in each.features)
+        self._store, self._project, self._join_key, self._elsewhere = store, project, join_key, elsewhere
+        wanted: dict[str, dict[str, dict[str, None]]] = {}
+        for version, views in bound.items():
+            of_place = wanted.setdefault(self.place_of(version), {})
+            for view in views:
+                of_place.setdefault(view.name, {}).update(dict.fromkeys(view.features))
+        self._wanted = {
+            place: [Wanted(name, tuple(features)) for name, features in views.items()]
+            for place, views in wanted.items()
+        }
+        self._trouble: dict[str, str] = {}
+        self._names = frozenset(name for views in self._wanted.values() for each in views for name in each.features)
+
+    def place_of(self, version: str) -> str:
+        """The namespace that a version looks into."""
+        return self._elsewhere.get(version, self._project)
 
     def lacks(self, entity: str | None, given: Mapping[str, Any]) -> bool:
         """Whether a request is one to look something up for: it names an entity, and not every feature."""
@@ -142,44 +163,57 @@ class Lookup:
 
     async def found_soon(self, entity: str, now: datetime) -> Found:
         """What there is of one entity; the event loop does not wait for it."""
-        started = time.perf_counter()
-        read = None
-        try:
-            read = await self._store.read_soon(self._project, self._join_key, self._wanted, [entity])
-        except MainstayError as error:
-            self._down(error)
-        return self._told(read, 1, now, started)[0]
+        if len(self._wanted) == 1:
+            return Found(
+                self, micros(now), {place: (await self._soon(place, entity, now))[0] for place in self._wanted}
+            )
+        places = await asyncio.gather(*(self._soon(place, entity, now) for place in self._wanted))
+        return Found(self, micros(now), dict(zip(self._wanted, (held[0] for held in places), strict=True)))
 
     def found_all(self, entities: Sequence[str], now: datetime) -> list[Found]:
-        """What there is of several entities, of one at least, in order and in one round trip."""
+        """What there is of several entities, of one at least, in order and in one round trip (to each namespace)."""
+        places = {}
+        for place, wanted in self._wanted.items():
+            started = time.perf_counter()
+            read = None
+            try:
+                read = self._store.read(place, self._join_key, wanted, entities)
+            except MainstayError as error:
+                self._down(place, error)
+            places[place] = self._told(place, read, len(entities), now, started)
+        at = micros(now)
+        return [Found(self, at, {place: held[n] for place, held in places.items()}) for n in range(len(entities))]
+
+    async def _soon(self, place: str, entity: str, now: datetime) -> list[Held | None]:
         started = time.perf_counter()
         read = None
         try:
-            read = self._store.read(self._project, self._join_key, self._wanted, entities)
+            read = await self._store.read_soon(place, self._join_key, self._wanted[place], [entity])
         except MainstayError as error:
-            self._down(error)
-        return self._told(read, len(entities), now, started)
+            self._down(place, error)
+        return self._told(place, read, 1, now, started)
 
-    def _down(self, error: MainstayError) -> None:
-        if self._trouble != str(error):
+    def _down(self, place: str, error: MainstayError) -> None:
+        if self._trouble.get(place) != str(error):
             log.warning("features cannot be looked up: %s", error)
-        self._trouble = str(error)
+        self._trouble[place] = str(error)
 
-    def _told(self, read: Read | None, count: int, now: datetime, started: float) -> list[Found]:
+    def _told(self, place: str, read: Read | None, count: int, now: datetime, started: float) -> list[Held | None]:
         at = micros(now)
         seconds = time.perf_counter() - started
         if read is None:
             metrics.count_lookups("unavailable", count, seconds)
-            return [Found(self, at, _NOTHING, {}, down=True)] * count
-        self._trouble = None
+            return [None] * count
+        self._trouble.pop(place, None)
         unknown = sum(not rows for rows in read.rows)
         if count > unknown:
             metrics.count_lookups("found", count - unknown, seconds)
         if unknown:
             metrics.count_lookups("unknown", unknown, seconds if unknown == count else None)
-        for view, watermark in read.watermarks.items():
-            metrics.WATERMARK_AGE.labels(view).set((at - watermark) / 1e6)
-        return [Found(self, at, rows, read.watermarks) for rows in read.rows]
+        if place == self._project:  # of another namespace's views nobody waits for news
+            for view, watermark in read.watermarks.items():
+                metrics.WATERMARK_AGE.labels(view).set((at - watermark) / 1e6)
+        return [Held(rows, read.watermarks) for rows in read.rows]
 
 
 def bound_views(service: FeatureService, inputs: Sequence[Input]) -> tuple[BoundView, ...]:
@@ -202,10 +236,14 @@ def lookup_of(
     services: Mapping[str, FeatureService],
     arms: Mapping[str, tuple[str, Sequence[Input]]],
     policies: Serving,
+    head_service: str | None = None,
+    datasets: Mapping[str, str] = MappingProxyType({}),
 ) -> Lookup | None:
     """What looks features up for arms (by version, the name of the service that each is bound to and its inputs).
 
-    None where there is no store, or where no arm's service is among those recorded, or looked up by an entity.
+    All look into the namespace of the head, `dataset`, which was filled for `head_service`; an arm of another service
+    looks into that of its own dataset, by version in `datasets` (`docs/decisions/0010`). None where there is no store,
+    or where no arm's service is among those recorded, or looked up by an entity.
     """
     if store is None:
         return None
@@ -218,4 +256,9 @@ def lookup_of(
         return None
     bound = {version: bound_views(service, inputs) for version, (service, inputs) in known.items()}
     join_key = next(iter(known.values()))[0].views[0].entity
-    return Lookup(store, project_of(use_case, dataset), join_key, bound, policies)
+    elsewhere = {
+        version: project_of(use_case, datasets[version])
+        for version, (service, _) in known.items()
+        if head_service is not None and service.name != head_service and version in datasets
+    }
+    return Lookup(store, project_of(use_case, dataset), join_key, bound, policies, elsewhere)
