@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from mainstay.alerts import Moment
 from mainstay.errors import Refused
-from mainstay.incidents import Moment
 from mainstay.nouns import Estimate, Instant, Valid, Value, Window
 from mainstay.records import SCHEMAS, UPGRADES, Body, decode, encode, schema_of
 

@@ -2,7 +2,7 @@
 
 What traffic leaves behind (Prediction, Label, Action) is in `observed.py`; what a team writes (UseCase, Contract,
 Recipe, Plan) is in `usecase.py`, and features as they were recorded in `defined.py`; Check and Verdict are in
-`verdicts.py`, and alerts and incidents in `incidents.py`. Times are aware UTC datetimes:
+`verdicts.py`, and alerts and incidents in `alerts.py`. Times are aware UTC datetimes:
 `event_time` and `true_at` are when it was so in the world, `known_at` when it reached us, `at` when it was written
 down. Shares are fractions of traffic in [0, 1].
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mainstay import decided, defined, gathered, incidents, nouns, observed, verdicts
+from mainstay import alerts, decided, defined, gathered, nouns, observed, verdicts
 from mainstay.digests import canonical_json
 from mainstay.errors import Refused
 from mainstay.examined import Examination
@@ -27,7 +27,7 @@ from mainstay.serving.kept import Applied
 
 HERE = Path(__file__).parent
 # Every dataclass of these modules is a record.
-MODULES: tuple[ModuleType, ...] = (decided, defined, gathered, incidents, nouns, observed, verdicts)
+MODULES: tuple[ModuleType, ...] = (alerts, decided, defined, gathered, nouns, observed, verdicts)
 # Records that live elsewhere, among classes that are never written.
 DOCUMENTS: tuple[type, ...] = (Manifest, Encoder, Calibration, Decide, Profile, Golden, Examination, Applied)
 

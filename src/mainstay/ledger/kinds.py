@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mainstay.alerts import Alert, Incident
 from mainstay.decided import Decision, Proof
 from mainstay.defined import FeatureService
-from mainstay.incidents import Alert, Incident
 from mainstay.nouns import (
     ApiKey,
     Candidate,
