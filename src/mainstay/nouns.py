@@ -317,6 +317,7 @@ class Apart:
     """How a version's scores differ from a champion's on its holdout (as `registry.manifest.Against`)."""
 
     champion: str
+    flipped_share: Estimate
     score_shift: Estimate
     disagreement: Estimate
 

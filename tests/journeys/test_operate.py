@@ -290,7 +290,7 @@ def test_scores_are_held_to_what_was_measured_when_the_turn_came(trial: New) -> 
     gathered = decided(here.opened, "tiny", seen, here.at).gathered
     assert gathered is not None
     near = Estimate(0.0, -0.01, 0.01, 500)
-    measured = dataclasses.replace(fact.body, measured=Apart("1.0.0", near, near))
+    measured = dataclasses.replace(fact.body, measured=Apart("1.0.0", near, near, near))
 
     def blocking(made: Rollout) -> bool:
         verdict = verdict_of(here.opened, "tiny", made, seen.configuration, gathered)

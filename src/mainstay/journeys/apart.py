@@ -62,7 +62,7 @@ def measured_anew(
     if found is None:
         tell(f"{compares}, whose inputs its rows lack: {UNJUDGED}")
         return None
-    return Apart(champion, found["score_shift"], found["disagreement"])
+    return Apart(champion, **found)
 
 
 def _check_described(use_case: UseCase, dataset: DatasetVersion) -> None:
