@@ -96,18 +96,25 @@ def materialize(
 
     Refused where its rows name no entity, or are no longer what was frozen; NotFound where they are gone.
     """
+    with one_at_a_time(platform.settings, use_case.name):
+        return materialize_now(platform, use_case, fact, until, tell)
+
+
+def materialize_now(
+    platform: Platform, use_case: UseCase, fact: Fact[DatasetVersion], until: datetime, tell: Tell
+) -> list[Filled]:
+    """As `materialize`, for who has the turn already (`one_at_a_time`)."""
     service = looked_up(use_case, fact.body)
     if service is None:
         raise Refused("features are looked up by entity, and its rows are kept without one", fact.body.id)
     project = project_of(use_case.name, fact.body.id)
     online, made = writer_of(platform.settings), []
-    with one_at_a_time(platform.settings, project):
-        histories = offline(platform, use_case, fact, service)
-        for view in service.views:
-            rows = histories[view.name]
-            written, watermark = materialise(online, project, view.name, rows, until)
-            made.append(Filled(project, view.name, written, rows.num_rows, watermark))
-            tell(f"{view.name}: {written:,} entities written, as of {rfc3339(watermark)}")
+    histories = offline(platform, use_case, fact, service)
+    for view in service.views:
+        rows = histories[view.name]
+        written, watermark = materialise(online, project, view.name, rows, until)
+        made.append(Filled(project, view.name, written, rows.num_rows, watermark))
+        tell(f"{view.name}: {written:,} entities written, as of {rfc3339(watermark)}")
     note(platform.settings, use_case.name, made)
     return made
 
@@ -245,9 +252,13 @@ def _part(platform: Platform, name: str, schema: pa.Schema) -> pa.Table:
 
 
 @contextmanager
-def one_at_a_time(settings: Settings, project: str) -> Iterator[None]:
-    """Only one process of this home fills a namespace at a time. Between hosts the store itself compares times."""
-    place = settings.feast / f"{project}.lock"
+def one_at_a_time(settings: Settings, use_case: str) -> Iterator[None]:
+    """Only one process of this home brings a use case's features online, or says since when an event counts, at a time.
+
+    Together: an event that counts from a moment which a watermark has passed already would never be brought there.
+    Between hosts the store itself compares times.
+    """
+    place = settings.feast / f"{use_case}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         file = place.open("w")

@@ -44,7 +44,7 @@ def skew(
     """
     home = platform.settings.home
     log = Observations(platform.ledger, platform.blobs, use_case.name, home / "cache" / "observations")
-    table = log.predictions(window, features=list(use_case.inputs))
+    table = log.predictions(window, features=list(use_case.inputs), origins=True)
     table = table.filter(pc.and_(pc.equal(table["role"].cast(pa.string()), "answered"), table["entity"].is_valid()))
     stood = _stood(platform, use_case)
     states = [stood.get(number) for number in table["split"].to_pylist()]

@@ -148,7 +148,7 @@ def _filled(
     assert service is not None and use_case.entity is not None  # noqa: S101, PT018  (it was refused before)
     project = project_of(use_case.name, fact.body.id)
     online, writer = online_from(platform.settings.online), writer_of(platform.settings)
-    with one_at_a_time(platform.settings, project):
+    with one_at_a_time(platform.settings, use_case.name):
         try:
             histories = offline(platform, use_case, fact, service, spans)
         except NotFound as error:
