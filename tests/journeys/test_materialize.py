@@ -27,7 +27,7 @@ from mainstay.journeys.release import ingest
 from mainstay.journeys.versions import log
 from mainstay.journeys.withdraw import rollback
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
+from mainstay.ledger.kinds import DATASETS, FEATURE_SERVICES, SPLITS, WITHDRAWALS
 from mainstay.nouns import Arm, DatasetVersion, Split
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase
@@ -247,6 +247,30 @@ def test_an_entity_that_is_a_number_is_the_same_however_it_is_written(tmp_path: 
     assert home.online("7") == {"age": 30.0, "calls": 10.0, "plan": "a"}
     home.push(day(70), {**usage("7", 65, 99.0), "entity": given})
     assert home.online("7")["calls"] == 99.0
+
+
+def test_what_is_live_is_brought_online_as_it_is_bound_while_the_next_service_is_described(home: Home) -> None:
+    first(home)
+    home.at(day(62)).ledger.write(
+        "lines", Entry(FEATURE_SERVICES, "lines_v1", service(home)), at=day(62), actor="ada", reason="bound"
+    )
+    changed = LINES.replace("lines_v1", "lines_v2").replace(
+        "plan: {type: category, values: [a, b], nullable: true}", "visits: {type: integer, nullable: true}"
+    )
+    more = """    - name: bills
+      source: bills.parquet
+      event_time: at
+      known_at: came
+      columns:
+        spent: {type: number, nullable: true}
+"""
+    home.use_case = loads(changed + more)
+    platform = home.at(day(70))
+    made = materialize(platform, home.use_case, head(platform, home.use_case), day(70), home.heard.append)
+    assert [each.view for each in made] == ["lines", "usage"]
+    event = {"view": "usage", "entity": "x", "event_time": day(71).isoformat(), "values": {"calls": 5.0, "visits": 2}}
+    assert home.push(day(72), event) == 1
+    assert home.online("x") == {"age": 30.0, "calls": 5.0, "plan": None}
 
 
 def service(home: Home) -> Any:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mainstay.data.freeze import open_dataset
-from mainstay.data.histories import open_histories
+from mainstay.data.histories import open_views
 from mainstay.defined import FeatureService, FeatureView, project_of
 from mainstay.digests import digest
 from mainstay.errors import NotFound, Refused, Unavailable
@@ -29,7 +29,7 @@ from mainstay.journeys.features import described, record
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import standing_datasets
 from mainstay.ledger.facts import Fact
-from mainstay.ledger.kinds import DATASETS, SPLITS, WITHDRAWALS
+from mainstay.ledger.kinds import DATASETS, FEATURE_SERVICES, SPLITS, WITHDRAWALS
 from mainstay.nouns import DatasetVersion, Window, rfc3339
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase, View
@@ -82,11 +82,21 @@ def head(platform: Platform, use_case: UseCase) -> Fact[DatasetVersion]:
     return fact
 
 
-def looked_up(use_case: UseCase, dataset: DatasetVersion) -> FeatureService | None:
-    """The service whose views can be looked up by entity; None where rows are kept without one."""
+def looked_up(
+    platform: Platform, use_case: UseCase, dataset: DatasetVersion, bound: str | None = None
+) -> FeatureService | None:
+    """The service whose views are looked up by entity in a dataset version; None where rows are kept without one.
+
+    That is the one that is `bound`, else that of the live split where it looks into this version, as it was recorded:
+    the use case may describe the next one already. Of any other version it is what the use case describes.
+    """
     if use_case.entity is None or use_case.entity not in dataset.columns:
         return None
-    return described(use_case)
+    if bound is None:
+        live = platform.ledger.latest(use_case.name, SPLITS, use_case.name)
+        bound = live.body.feature_service if live and live.body.dataset_head == dataset.id else None
+    fact = platform.ledger.latest(use_case.name, FEATURE_SERVICES, bound) if bound else None
+    return fact.body if fact else described(use_case)
 
 
 def materialize(
@@ -104,7 +114,7 @@ def materialize_now(
     platform: Platform, use_case: UseCase, fact: Fact[DatasetVersion], until: datetime, tell: Tell
 ) -> list[Filled]:
     """As `materialize`, for who has the turn already (`one_at_a_time`)."""
-    service = looked_up(use_case, fact.body)
+    service = looked_up(platform, use_case, fact.body)
     if service is None:
         raise Refused("features are looked up by entity, and its rows are kept without one", fact.body.id)
     project = project_of(use_case.name, fact.body.id)
@@ -126,7 +136,7 @@ def before_it_is_live(platform: Platform, use_case: UseCase, dataset: str, asked
     are told, and keep no version away: what is asked with its features is answered all the same.
     """
     fact = platform.ledger.latest(use_case.name, DATASETS, dataset)
-    if fact is None or looked_up(use_case, fact.body) is None:
+    if fact is None or looked_up(platform, use_case, fact.body) is None:
         return
     try:
         record(platform, use_case, described(use_case), asked)
@@ -164,7 +174,7 @@ def offline(
     """The rows of each view as Feast's offline store has them: those of a dataset version, and what was pushed.
 
     Its files are made again where they lack what was pushed, or hold what was withdrawn: in `spans`, where others than
-    the ledger's are meant. Raises as `open_dataset` and `open_histories`.
+    the ledger's are meant. Raises as `open_dataset` and `open_views`.
     """
     project, folder = project_of(use_case.name, fact.body.id), platform.settings.feast
     frozen: dict[str, pa.Table] = {}
@@ -177,7 +187,9 @@ def offline(
         if there is None:
             if not frozen:
                 frozen[use_case.name] = open_dataset(fact.body, platform.blobs)
-                frozen |= open_histories(fact.body, use_case, platform.blobs)
+                wanted = {each.name: [one.name for one in each.features] for each in service.views}
+                wanted.pop(use_case.name, None)
+                frozen |= open_views(fact.body, use_case.name, wanted, platform.blobs)
             rows = feast.offline_rows(view, frozen[view.name], fact.at)
             rows = rows.filter(rows[view.entity].is_valid())
             there = joined_rows([rows, *(_part(platform, name, rows.schema) for name in parts)]) if parts else rows
@@ -315,7 +327,7 @@ def noted(settings: Settings, use_case: str) -> dict[str, dict[str, Any]]:
 def status(platform: Platform, use_case: UseCase) -> list[Standing]:
     """How far each view of the head is online."""
     fact = head(platform, use_case)
-    service = looked_up(use_case, fact.body)
+    service = looked_up(platform, use_case, fact.body)
     project = project_of(use_case.name, fact.body.id)
     marks = writer_of(platform.settings).watermarks(project)
     said = noted(platform.settings, use_case.name)
