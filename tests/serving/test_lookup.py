@@ -357,3 +357,13 @@ def test_what_one_arm_is_refused_for_is_nothing_to_an_arm_without_that_view(
 def test_a_store_that_waits_is_awaited(stored: Stored, arms: Any) -> None:
     found = asyncio.run(arms.live.lookup.found_soon("a", NOW))
     assert found == arms.live.lookup.found("a", NOW)
+
+
+def test_a_table_of_entities_alone_is_refused_with_the_format_that_is_looked_up(asks: Any) -> None:
+    for name in ("id", "entity"):
+        answer = asks.post("/predict_batch", content=f"{name}\na\nb\n", headers={"content-type": "text/csv"})
+        assert answer.status_code == 422
+        assert "looked up for a batch in JSON" in answer.json()["detail"]
+        assert answer.json()["errors"][0]["field"] == name
+    whole = "id,age,spent,plan\na,40,120.5,basic\n"
+    assert asks.post("/predict_batch", content=whole, headers={"content-type": "text/csv"}).status_code == 200

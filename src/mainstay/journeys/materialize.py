@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -311,7 +312,7 @@ def note(settings: Settings, use_case: str, filled: Sequence[Filled]) -> None:
         for each in filled
     }
     with suppress(OSError):
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(before | told))
         temporary.replace(path)
 
