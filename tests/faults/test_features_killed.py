@@ -1,18 +1,17 @@
 """`kill -9` of whoever pushes events and of whoever brings them online: what was acknowledged is there, once."""
 
-import json
 import multiprocessing
 import os
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from eventful import EVENTS, TEXT, following, pushing
 from redised import RedisServer
 
 from mainstay.adapters.online import Wanted, online_from
@@ -21,8 +20,8 @@ from mainstay.features.materialize import differing
 from mainstay.journeys import progress
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.features import described
-from mainstay.journeys.materialize import head, materialize, offline, writer_of
-from mainstay.journeys.push import push, take_up
+from mainstay.journeys.materialize import head, offline, writer_of
+from mainstay.journeys.push import take_up
 from mainstay.journeys.release import ingest
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase
@@ -30,53 +29,6 @@ from mainstay.usecase_file import loads
 from mainstay.wiring import Platform, platform
 
 KILLS = 20
-EVENTS = 25
-TEXT = """
-schema: 1
-name: lines
-source: lines.parquet
-entity: id
-event_time: {column: seen}
-label: {column: left, positive: "Yes", horizon: 1d, absent_means: "No"}
-contract:
-  rows: {at_least: 2}
-  columns:
-    id: {type: identifier, personal: hash}
-    seen: {type: timestamp}
-    age: {type: integer}
-    left: {type: category, values: ["No", "Yes"]}
-features:
-  views:
-    - name: usage
-      source: usage.parquet
-      event_time: measured
-      known_at: loaded
-      columns:
-        calls: {type: number}
-"""
-
-
-def pushing(home: Path, online: str, run: int, acknowledged: Any) -> None:
-    """Push batches of events without end, each of lines of its own, and tell of each that returned."""
-    use_case, opened = loads(TEXT), platform(Settings(home=home, online_url=online))
-    for n in range(1_000_000):
-        now = opened.settings.clock()
-        names = [f"{run}.{n}.{each}" for each in range(EVENTS)]
-        told = [
-            {"view": "usage", "entity": name, "event_time": now.isoformat(), "values": {"calls": float(n)}}
-            for name in names
-        ]
-        push(opened, use_case, map(json.dumps, told), "-", now)
-        acknowledged.send((run, n))
-        time.sleep(0.02)
-
-
-def following(home: Path, online: str) -> None:
-    """Bring online what waits, and materialise beside that, without end."""
-    use_case, opened = loads(TEXT), platform(Settings(home=home, online_url=online))
-    while True:
-        take_up(opened, use_case, lambda noun: None)
-        materialize(opened, use_case, head(opened, use_case), opened.settings.clock(), lambda noun: None)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -106,7 +58,7 @@ def test_killed_twenty_times_at_random_nothing_acknowledged_is_lost_and_nothing_
     use_case = loads(TEXT)
     home, url = opened.settings.home, opened.settings.online_url
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["rolled", "duckdb", "mlflow", "mainstay.journeys.push"])
+    processes.set_forkserver_preload(["eventful"])
     random, acknowledged = np.random.default_rng(6), []
     for run in range(KILLS):
         hears, says = processes.Pipe(duplex=False)
