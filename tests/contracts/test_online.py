@@ -227,6 +227,17 @@ def test_a_project_of_which_nothing_was_materialised_is_no_unknown_entity(store:
         store.online.read("lines__other", "id", WANTED, ["a"])
 
 
+def test_a_view_that_was_never_brought_online_keeps_nobody_from_the_others(store: Store) -> None:
+    """As while a challenger's feature service has a view that the champion's has not."""
+    full(store)
+    online, wanted = store.online, [*WANTED, Wanted("of_the_challenger", ("visits",))]
+    for _ in range(2):
+        found = online.read(PROJECT, "id", wanted, ["a", "nobody"])
+        assert found.rows[0] == online.read(PROJECT, "id", WANTED, ["a"]).rows[0]
+        assert found.rows[1] == {}
+        assert "of_the_challenger" not in found.watermarks
+
+
 def test_a_store_that_is_gone_is_unavailable_and_found_again_when_it_is_back(store: Store) -> None:
     full(store)
     online = store.online

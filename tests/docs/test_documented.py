@@ -17,6 +17,7 @@ from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.feedback import Feedback
 from mainstay.serving.log import Log
+from mainstay.serving.materialized import Materialized
 from mainstay.serving.metrics import METRICS
 from mainstay.serving.problems import KINDS
 from mainstay.serving.shipped import ShipperProgress
@@ -112,7 +113,8 @@ def test_the_targets_of_make_are_listed_by_help() -> None:
 
 def test_every_metric_is_in_the_reference_and_no_other() -> None:
     shipped = ShipperProgress(lambda: pytest.fail("asked"), Settings().clock)
-    families = [family for metric in (*METRICS, shipped) for family in metric.describe()]
+    materialized = Materialized(ROOT, "tiny", Settings().clock)
+    families = [family for metric in (*METRICS, shipped, materialized) for family in metric.describe()]
     named = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     text = (REFERENCE / "metrics.md").read_text()
     assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == named

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from mainstay.adapters.feast_format import entity_key as key_bytes
-from mainstay.adapters.feast_format import key_prefix, value_of
+from mainstay.adapters.feast_format import key_prefix, time_bytes, value_bytes, value_of
 from mainstay.adapters.online import Online, Wanted, online_from
 from mainstay.defined import FeatureColumn, FeatureService, FeatureView
 from mainstay.errors import Misconfigured, Unavailable
 from mainstay.features import feast
 from mainstay.features.materialize import differing, due, holding, materialise
-from mainstay.features.online import Writer, timestamp_bytes, value_bytes, writer_from
+from mainstay.features.online import Writer, writer_from
 from mainstay.journeys.materialize import feast_online
 from mainstay.settings import Settings
 
@@ -103,7 +103,7 @@ def test_keys_values_and_times_are_the_bytes_of_the_pinned_sdk(imported_feast: N
     for micros in (0, 1, 999_999, 1_767_225_600_000_001, -1_500_000):
         made = timestamps.Timestamp()
         made.FromMicroseconds(micros)
-        assert timestamp_bytes(micros) == made.SerializeToString()
+        assert time_bytes(micros) == made.SerializeToString()
 
 
 def test_nothing_late_replaces_what_is_newer(online: Writer, reader: Online) -> None:
@@ -116,6 +116,38 @@ def test_nothing_late_replaces_what_is_newer(online: Writer, reader: Online) -> 
     assert online.write("lines", "usage", rows(("a", 10.000001, 10.000001, 4.0, "a microsecond later"))) == 1
     assert there(reader, "a") == [(True, 4.0, "a microsecond later")]
     assert there(reader, "a", project="lines__2") == [(False, None, None)]
+
+
+def test_nothing_late_replaces_what_is_newer_before_1970_either(online: Writer, reader: Online) -> None:
+    long_ago = -2_000_000_000.0  # seconds from 2026, so in 1962
+    assert online.write("lines", "usage", rows(("a", long_ago, 0, 1.0, "new"))) == 1
+    assert online.write("lines", "usage", rows(("a", long_ago - 1, 1, 2.0, "late"))) == 0
+    assert online.write("lines", "usage", rows(("a", long_ago + 0.000001, 1, 3.0, "newer"))) == 1
+    assert online.write("lines", "usage", rows(("a", long_ago, 2, 4.0, "late"))) == 0
+    assert there(reader, "a") == [(True, 3.0, "newer")]
+
+
+@pytest.mark.parametrize("deleted", [0, 1, 2_000])
+def test_a_namespace_that_was_dropped_by_half_promises_nothing_and_is_dropped_whole(
+    redis_server: int, deleted: int
+) -> None:
+    """As a process that is killed leaves it: SQLite drops in one transaction, Redis cannot."""
+    from redis import Redis
+
+    url = f"redis://127.0.0.1:{redis_server}/13"
+    client = Redis.from_url(url)
+    client.flushdb()
+    online = writer_from(url)
+    materialise(online, "lines", "usage", rows(*((f"e{n}", 0, 0, 1.0, "a") for n in range(2_500))), START)
+    client.rename("mainstay:watermarks:lines", "mainstay:dropping:lines")
+    keys = [key for key in client.scan_iter(count=10_000) if not key.startswith(b"mainstay:")]
+    if deleted:
+        client.delete(*keys[:deleted])
+    assert online.watermarks("lines") == {}
+    assert online.projects("lin") == ["lines"]
+    online.drop("lines", "id")
+    assert (client.dbsize(), online.projects("lin")) == (0, [])
+    client.close()
 
 
 def test_what_feast_wrote_itself_is_not_replaced_by_an_older_value_either(

@@ -385,3 +385,13 @@ def test_an_arm_of_another_service_looks_into_its_own_namespace_and_its_trouble_
     assert found.merged("1.0.0", {}).features == FULL
     assert found.merged("1.1.0", {}).features == {"age": 41, "spent": 7.0, "plan": "plus"}
     assert asyncio.run(lookup.found_soon("a", NOW)) == found
+
+
+def test_a_table_of_entities_alone_is_refused_with_the_format_that_is_looked_up(asks: Any) -> None:
+    for name in ("id", "entity"):
+        answer = asks.post("/predict_batch", content=f"{name}\na\nb\n", headers={"content-type": "text/csv"})
+        assert answer.status_code == 422
+        assert "looked up for a batch in JSON" in answer.json()["detail"]
+        assert answer.json()["errors"][0]["field"] == name
+    whole = "id,age,spent,plan\na,40,120.5,basic\n"
+    assert asks.post("/predict_batch", content=whole, headers={"content-type": "text/csv"}).status_code == 200

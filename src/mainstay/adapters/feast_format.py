@@ -32,6 +32,14 @@ def entity_key(prefix: bytes, entity: str) -> bytes:
     return prefix + struct.pack("<II", _STRING, len(text)) + text
 
 
+def after_entity(key: bytes, prefix: bytes) -> bytes | None:
+    """What follows an entity in a Redis key: the project. None for what is no key of that kind of entity."""
+    at = len(prefix) + 4
+    if not key.startswith(prefix + struct.pack("<I", _STRING)) or len(key) < at + 4:
+        return None
+    return key[at + 4 + int(struct.unpack_from("<I", key, at)[0]) :]
+
+
 def check_key(key: bytes, prefix: bytes, place: str) -> None:
     """Refused where a key that is stored was not written in the version that is read: nobody would ever be found."""
     if not key.startswith(prefix):
@@ -99,6 +107,16 @@ def value_of(data: bytes) -> Value:
     raise Refused("a value in the online store is neither a number nor a text")
 
 
+def value_bytes(value: float | str | None) -> bytes:
+    """A value as Feast stores it: its `Value` message, which is empty where there is none."""
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        text = value.encode()
+        return b"\x12" + _varint_bytes(len(text)) + text
+    return b"\x29" + _FIXED64.pack(value)
+
+
 def micros_of(data: bytes) -> int:
     """A time, in microseconds since the epoch. Refused where it is none."""
     seconds = nanos = at = 0
@@ -117,6 +135,13 @@ def micros_of(data: bytes) -> int:
     return seconds * 1_000_000 + nanos // 1000
 
 
+def time_bytes(micros: int) -> bytes:
+    """A time, in microseconds since 1970, as a protobuf Timestamp."""
+    seconds, rest = divmod(micros, 1_000_000)
+    made = b"\x08" + _varint_bytes(seconds) if seconds else b""
+    return made + (b"\x10" + _varint_bytes(rest * 1000) if rest else b"")
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """The number at a place, and the place after it."""
     made = shift = 0
@@ -131,3 +156,12 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _varint_bytes(number: int) -> bytes:
+    number &= 0xFFFF_FFFF_FFFF_FFFF
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*made, number])

@@ -147,17 +147,22 @@ class _Opened:
         """The query for rows and watermarks; kept once the keys of every view were seen to be those that are read."""
         made = self._queries.get((project, wanted, entities))
         if made is None:
+            known = {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            # A view that was never brought online has no table. It keeps nobody from the others.
+            here = [f"{project}_{each.view}" in known for each in wanted]
+            if not any(here):
+                raise sqlite3.OperationalError("no such table")
             firsts = [
                 self.connection.execute(f"SELECT entity_key FROM {_table(project, each.view)} LIMIT 1").fetchone()  # noqa: S608
-                for each in wanted
+                if there
+                else None
+                for each, there in zip(wanted, here, strict=True)
             ]
             for first in firsts:
                 if first is not None:
                     check_key(bytes(first[0]), prefix, str(self._path))
-            tables = self.connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'mainstay%'").fetchall()
-            ours = {name for (name,) in tables}
-            made = _query(project, wanted, entities, ours)
-            if "mainstay_watermarks" in ours and None not in firsts and len(self._queries) < _KEPT:
+            made = _query(project, wanted, entities, known)
+            if "mainstay_watermarks" in known and None not in firsts and len(self._queries) < _KEPT:
                 self._queries[project, wanted, entities] = made
         return made
 
@@ -166,10 +171,10 @@ def _table(project: str, view: str) -> str:
     return '"' + f"{project}_{view}".replace('"', '""') + '"'
 
 
-def _query(project: str, wanted: Sequence[Wanted], entities: int, ours: Collection[str]) -> str:
+def _query(project: str, wanted: Sequence[Wanted], entities: int, known: Collection[str]) -> str:
     """Rows of a number, a key or none, a name, and two values, which `_of_rows` reads.
 
-    `?1` is the project; then come the names of the views, then the keys of the entities.
+    `?1` is the project; then come the names of the views, then the keys of the entities. `known` tables are read alone.
     """
     start = 2 + len(wanted)
     views = ",".join(f"?{at}" for at in range(2, start))
@@ -178,13 +183,14 @@ def _query(project: str, wanted: Sequence[Wanted], entities: int, ours: Collecti
         f"SELECT {n}, entity_key, feature_name, value, event_ts FROM {_table(project, each.view)} "  # noqa: S608
         f"WHERE entity_key IN ({keys})"
         for n, each in enumerate(wanted)
+        if f"{project}_{each.view}" in known
     ]
-    if "mainstay_times" in ours:
+    if "mainstay_times" in known:
         parts.append(
             f"SELECT {_TIME}, entity_key, view, event_us, NULL FROM mainstay_times "  # noqa: S608
             f"WHERE project = ?1 AND view IN ({views}) AND entity_key IN ({keys})"
         )
-    if "mainstay_watermarks" in ours:
+    if "mainstay_watermarks" in known:
         parts.append(
             f"SELECT {_WATERMARK}, NULL, view, watermark, NULL FROM mainstay_watermarks "  # noqa: S608
             f"WHERE project = ?1 AND view IN ({views})"

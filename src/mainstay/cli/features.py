@@ -197,7 +197,7 @@ def push(
     use_case, _ = open_use_case(use_case_file)
     platform = open_platform()
     count = pushing.push(platform, use_case, _lines(events), events, platform.settings.clock())
-    applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun))) if now else 0
+    applied = pushing.take_up(platform, use_case, lambda noun: say(str(noun))) if now else 0
     if as_json:
         show_json({"pushed": count, "applied": applied})
     else:
@@ -217,7 +217,7 @@ def follow(
     platform = open_platform()
     while True:
         try:
-            applied = pushing.take_up(platform, use_case, platform.settings.clock(), lambda noun: say(str(noun)))
+            applied = pushing.take_up(platform, use_case, lambda noun: say(str(noun)))
         except Unavailable as error:  # the world may come back: what waits is on disk
             if once:
                 raise

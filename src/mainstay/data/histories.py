@@ -1,7 +1,7 @@
 """The histories of feature views: rows by entity and time, held to what their view says, and frozen with a dataset."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -103,26 +103,34 @@ def needs_pseudonyms(use_case: UseCase) -> bool:
 
 
 def open_histories(dataset: DatasetVersion, use_case: UseCase, blobs: Blobs) -> Mapping[str, pa.Table]:
-    """The rows of each view of a use case, as they were frozen with a dataset version.
+    """The rows of each view of a use case, as `open_views`."""
+    wanted = {view.name: tuple(view.features) for view in use_case.features.views}
+    return open_views(dataset, use_case.name, wanted, blobs)
+
+
+def open_views(
+    dataset: DatasetVersion, use_case: str, wanted: Mapping[str, Sequence[str]], blobs: Blobs
+) -> Mapping[str, pa.Table]:
+    """The rows of views, wanted with some features each, as they were frozen with a dataset version.
 
     Refused where they are not what was frozen, or the version was frozen without one of the views; NotFound where
     they are not in the store.
     """
     made: dict[str, pa.Table] = {}
-    for view in use_case.features.views:
-        if view.name not in dataset.views:
-            said = f"it was frozen without the history of the view `{view.name}`; freeze the rows again with it"
+    for view, features in wanted.items():
+        if view not in dataset.views:
+            said = f"it was frozen without the history of the view `{view}`; freeze the rows again with it"
             raise Refused(said, dataset.id)
-        name = history_name(use_case.name, view.name, dataset.views[view.name])
+        name = history_name(use_case, view, dataset.views[view])
         try:
-            made[view.name] = pq.read_table(io.BytesIO(blobs.get(name)), page_checksum_verification=True)
+            made[view] = pq.read_table(io.BytesIO(blobs.get(name)), page_checksum_verification=True)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # in memory: about the bytes, not the disk
             raise Refused("the stored rows are damaged; freeze them again from their source", name) from error
-        if content_digest(made[view.name]) != dataset.views[view.name]:
+        if content_digest(made[view]) != dataset.views[view]:
             raise Refused("the stored rows are not those that were frozen; freeze them again", name)
-        lacking = next((each for each in view.features if each not in made[view.name].column_names), None)
+        lacking = next((each for each in features if each not in made[view].column_names), None)
         if lacking is not None:
-            said = f"the history of `{view.name}` was frozen without `{lacking}`; freeze the rows again with it"
+            said = f"the history of `{view}` was frozen without `{lacking}`; freeze the rows again with it"
             raise Refused(said, dataset.id)
     return made
 

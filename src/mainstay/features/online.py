@@ -11,7 +11,6 @@ entity's hash a field `_known:VIEW`.
 """
 
 import sqlite3
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -21,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mainstay.adapters.feast_format import entity_key, key_prefix, redis_field
+from mainstay.adapters.feast_format import after_entity, entity_key, key_prefix, redis_field, time_bytes, value_bytes
 from mainstay.errors import Misconfigured, Unavailable
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.nouns import rfc3339
@@ -30,7 +29,6 @@ BATCH: Final = 1_000
 """Rows written at once: others get their turn in between."""
 PATIENCE: Final = 10.0
 """Seconds to wait for another writer, or for a server that does not answer."""
-_STRING: Final = 2  # Feast's number for a string
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS mainstay_watermarks"
     " (project TEXT, view TEXT, watermark TEXT, PRIMARY KEY (project, view))",
@@ -45,20 +43,26 @@ _MARK: Final = (
     "INSERT INTO mainstay_watermarks VALUES (?, ?, ?)"
     " ON CONFLICT DO UPDATE SET watermark = excluded.watermark WHERE excluded.watermark > watermark"
 )
-# The hash of an entity; the time that Feast keeps, as a protobuf Timestamp, is taken apart to compare it.
+# The hash of an entity; the time that Feast keeps, as a protobuf Timestamp, is taken apart to compare it. Numbers are
+# doubles there, so what is below zero (ten bytes, two's complement) is counted from below, and stays exact.
 _SET_IF_NEWER: Final = """
 local function parts(text)
   local found, i = {0, 0}, 1
   while i <= #text do
-    local field, value, factor, byte = math.floor(text:byte(i) / 8), 0, 1, 128
+    local field, value, below, factor, byte, count = math.floor(text:byte(i) / 8), 0, 1, 1, 128, 0
     while byte >= 128 do
       i = i + 1
+      count = count + 1
       byte = text:byte(i)
-      value = value + (byte % 128) * factor
-      factor = factor * 128
+      if count == 10 then
+        value = -below
+      else
+        value = value + (byte % 128) * factor
+        below = below + (127 - byte % 128) * factor
+        factor = factor * 128
+      end
     end
     i = i + 1
-    if value >= 9223372036854775808 then value = value - 18446744073709551616 end
     found[field] = value
   end
   return found[1], found[2]
@@ -76,6 +80,10 @@ return 1
 _MARK_IF_LATER: Final = """
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 if not before or before < ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+"""
+_DROPPING: Final = "dropping"
+_UNMARK: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
 """
 
 
@@ -98,36 +106,10 @@ class Writer(Protocol):
         """Say how far a view is materialised, after its values are there. It never goes back."""
 
     def projects(self, prefix: str) -> list[str]:
-        """The projects with a watermark whose names begin so, sorted."""
+        """The projects with a watermark, or half dropped, whose names begin so, sorted."""
 
     def drop(self, project: str, entity: str) -> None:
         """Remove a project with its watermarks. Doing it twice is the same as once."""
-
-
-def value_bytes(value: float | str | None) -> bytes:
-    """A value as Feast stores it: its `Value` message, which is empty where there is none."""
-    if value is None:
-        return b""
-    if isinstance(value, str):
-        text = value.encode()
-        return b"\x12" + _varint(len(text)) + text
-    return b"\x29" + struct.pack("<d", value)
-
-
-def timestamp_bytes(micros: int) -> bytes:
-    """A time, in microseconds since 1970, as a protobuf Timestamp."""
-    seconds, rest = divmod(micros, 1_000_000)
-    made = b"\x08" + _varint(seconds) if seconds else b""
-    return made + (b"\x10" + _varint(rest * 1000) if rest else b"")
-
-
-def _varint(number: int) -> bytes:
-    number &= 0xFFFF_FFFF_FFFF_FFFF
-    made = bytearray()
-    while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*made, number])
 
 
 class SqliteWriter:
@@ -230,7 +212,7 @@ class RedisWriter:
             for batch in _batches(rows):
                 pipe = client.pipeline(transaction=False)
                 for key, event_us, known_us, values in batch:
-                    times = (timestamp_bytes(event_us), f"_known:{view}", known_us)
+                    times = (time_bytes(event_us), f"_known:{view}", known_us)
                     apart = (event_us // 1_000_000, event_us % 1_000_000 * 1000)
                     said = [each for pair in zip(fields, map(value_bytes, values), strict=True) for each in pair]
                     script(keys=[key + project.encode()], args=[f"_ts:{view}", *times, *apart, *said], client=pipe)
@@ -248,21 +230,23 @@ class RedisWriter:
 
     def projects(self, prefix: str) -> list[str]:
         with self._open() as client:
-            found = [key.decode().removeprefix(_marks("")) for key in client.scan_iter(match=_marks("*"), count=BATCH)]
+            found = {
+                key.decode().removeprefix(start)
+                for start in (_marks(""), _marks("", _DROPPING))
+                for key in client.scan_iter(match=f"{start}*", count=BATCH)
+            }
         return sorted(name for name in found if name.startswith(prefix))
 
     def drop(self, project: str, entity: str) -> None:
-        start, ending = key_prefix(entity) + struct.pack("<I", _STRING), project.encode()
+        prefix, ending = key_prefix(entity), project.encode()
         with self._open() as client:
+            # First: whoever is killed in between must not leave a watermark of what is gone. `projects` knows it still.
+            client.eval(_UNMARK, 2, _marks(project), _marks(project, _DROPPING))
             # Whole: the name of another project, or an entity, may end as this project does.
-            gone = [
-                key
-                for key in client.scan_iter(count=10 * BATCH)
-                if key.startswith(start) and key[len(start) + 4 + _length(key, len(start)) :] == ending
-            ]
+            gone = [key for key in client.scan_iter(count=10 * BATCH) if after_entity(key, prefix) == ending]
             for at in range(0, len(gone), BATCH):
                 client.delete(*gone[at : at + BATCH])
-            client.delete(_marks(project))
+            client.delete(_marks(project, _DROPPING))
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -277,12 +261,8 @@ class RedisWriter:
             client.close()
 
 
-def _length(key: bytes, at: int) -> int:
-    return int(struct.unpack_from("<I", key, at)[0]) if len(key) >= at + 4 else 0
-
-
-def _marks(project: str) -> str:
-    return f"mainstay:watermarks:{project}"
+def _marks(project: str, state: str = "watermarks") -> str:
+    return f"mainstay:{state}:{project}"
 
 
 def _quoted(name: str) -> str:

@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mainstay.data.freeze import open_dataset
-from mainstay.data.histories import open_histories
+from mainstay.data.histories import open_views
 from mainstay.defined import FeatureService, FeatureView, project_of
 from mainstay.digests import digest, short
 from mainstay.errors import NotFound, Refused, Unavailable
@@ -29,7 +30,7 @@ from mainstay.journeys.features import described, record
 from mainstay.journeys.progress import Tell
 from mainstay.journeys.recorded import standing_datasets
 from mainstay.ledger.facts import Fact
-from mainstay.ledger.kinds import DATASETS, SPLITS, VERSIONS, WITHDRAWALS
+from mainstay.ledger.kinds import DATASETS, FEATURE_SERVICES, SPLITS, VERSIONS, WITHDRAWALS
 from mainstay.nouns import DatasetVersion, Window, rfc3339
 from mainstay.settings import Settings
 from mainstay.usecase import UseCase, View
@@ -98,20 +99,36 @@ def beside_the_head(platform: Platform, use_case: UseCase) -> list[Fact[DatasetV
 
 def materialize_beside(platform: Platform, use_case: UseCase, until: datetime, tell: Tell) -> list[Filled]:
     """Bring the namespaces of the other arms as far as the head's. What cannot be filled is told, and stops nothing."""
+    with one_at_a_time(platform.settings, use_case.name):
+        return materialize_beside_now(platform, use_case, until, tell)
+
+
+def materialize_beside_now(platform: Platform, use_case: UseCase, until: datetime, tell: Tell) -> list[Filled]:
+    """As `materialize_beside`, for who has the turn already (`one_at_a_time`)."""
     made: list[Filled] = []
     for fact in beside_the_head(platform, use_case):
         try:
-            made += materialize(platform, use_case, fact, until, lambda noun: None)
+            made += materialize_now(platform, use_case, fact, until, lambda noun: None)
         except (Refused, NotFound) as error:
             tell(f"{short(fact.body.id)}, of an arm beside the champion, is not brought online: {error}")
     return made
 
 
-def looked_up(use_case: UseCase, dataset: DatasetVersion) -> FeatureService | None:
-    """The service whose views can be looked up by entity; None where rows are kept without one."""
+def looked_up(
+    platform: Platform, use_case: UseCase, dataset: DatasetVersion, bound: str | None = None
+) -> FeatureService | None:
+    """The service whose views are looked up by entity in a dataset version; None where rows are kept without one.
+
+    That is the one that is `bound`, else that of the live split where it looks into this version, as it was recorded:
+    the use case may describe the next one already. Of any other version it is what the use case describes.
+    """
     if use_case.entity is None or use_case.entity not in dataset.columns:
         return None
-    return described(use_case)
+    if bound is None:
+        live = platform.ledger.latest(use_case.name, SPLITS, use_case.name)
+        bound = live.body.feature_service if live and live.body.dataset_head == dataset.id else None
+    fact = platform.ledger.latest(use_case.name, FEATURE_SERVICES, bound) if bound else None
+    return fact.body if fact else described(use_case)
 
 
 def materialize(
@@ -121,18 +138,25 @@ def materialize(
 
     Refused where its rows name no entity, or are no longer what was frozen; NotFound where they are gone.
     """
-    service = looked_up(use_case, fact.body)
+    with one_at_a_time(platform.settings, use_case.name):
+        return materialize_now(platform, use_case, fact, until, tell)
+
+
+def materialize_now(
+    platform: Platform, use_case: UseCase, fact: Fact[DatasetVersion], until: datetime, tell: Tell
+) -> list[Filled]:
+    """As `materialize`, for who has the turn already (`one_at_a_time`)."""
+    service = looked_up(platform, use_case, fact.body)
     if service is None:
         raise Refused("features are looked up by entity, and its rows are kept without one", fact.body.id)
     project = project_of(use_case.name, fact.body.id)
     online, made = writer_of(platform.settings), []
-    with one_at_a_time(platform.settings, project):
-        histories = offline(platform, use_case, fact, service)
-        for view in service.views:
-            rows = histories[view.name]
-            written, watermark = materialise(online, project, view.name, rows, until)
-            made.append(Filled(project, view.name, written, rows.num_rows, watermark))
-            tell(f"{view.name}: {written:,} entities written, as of {rfc3339(watermark)}")
+    histories = offline(platform, use_case, fact, service)
+    for view in service.views:
+        rows = histories[view.name]
+        written, watermark = materialise(online, project, view.name, rows, until)
+        made.append(Filled(project, view.name, written, rows.num_rows, watermark))
+        tell(f"{view.name}: {written:,} entities written, as of {rfc3339(watermark)}")
     note(platform.settings, use_case.name, made)
     return made
 
@@ -144,7 +168,7 @@ def before_it_is_live(platform: Platform, use_case: UseCase, dataset: str, asked
     are told, and keep no version away: what is asked with its features is answered all the same.
     """
     fact = platform.ledger.latest(use_case.name, DATASETS, dataset)
-    if fact is None or looked_up(use_case, fact.body) is None:
+    if fact is None or looked_up(platform, use_case, fact.body) is None:
         return
     try:
         record(platform, use_case, described(use_case), asked)
@@ -182,7 +206,7 @@ def offline(
     """The rows of each view as Feast's offline store has them: those of a dataset version, and what was pushed.
 
     Its files are made again where they lack what was pushed, or hold what was withdrawn: in `spans`, where others than
-    the ledger's are meant. Raises as `open_dataset` and `open_histories`.
+    the ledger's are meant. Raises as `open_dataset` and `open_views`.
     """
     project, folder = project_of(use_case.name, fact.body.id), platform.settings.feast
     frozen: dict[str, pa.Table] = {}
@@ -195,7 +219,9 @@ def offline(
         if there is None:
             if not frozen:
                 frozen[use_case.name] = open_dataset(fact.body, platform.blobs)
-                frozen |= open_histories(fact.body, use_case, platform.blobs)
+                wanted = {each.name: [one.name for one in each.features] for each in service.views}
+                wanted.pop(use_case.name, None)
+                frozen |= open_views(fact.body, use_case.name, wanted, platform.blobs)
             rows = feast.offline_rows(view, frozen[view.name], fact.at)
             rows = rows.filter(rows[view.entity].is_valid())
             there = joined_rows([rows, *(_part(platform, name, rows.schema) for name in parts)]) if parts else rows
@@ -270,9 +296,13 @@ def _part(platform: Platform, name: str, schema: pa.Schema) -> pa.Table:
 
 
 @contextmanager
-def one_at_a_time(settings: Settings, project: str) -> Iterator[None]:
-    """Only one process of this home fills a namespace at a time. Between hosts the store itself compares times."""
-    place = settings.feast / f"{project}.lock"
+def one_at_a_time(settings: Settings, use_case: str) -> Iterator[None]:
+    """Only one process of this home brings a use case's features online, or says since when an event counts, at a time.
+
+    Together: an event that counts from a moment which a watermark has passed already would never be brought there.
+    Between hosts the store itself compares times.
+    """
+    place = settings.feast / f"{use_case}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         file = place.open("w")
@@ -313,7 +343,7 @@ def note(settings: Settings, use_case: str, filled: Sequence[Filled]) -> None:
         for each in filled
     }
     with suppress(OSError):
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(before | told))
         temporary.replace(path)
 
@@ -329,7 +359,7 @@ def noted(settings: Settings, use_case: str) -> dict[str, dict[str, Any]]:
 def status(platform: Platform, use_case: UseCase) -> list[Standing]:
     """How far each view of the head is online."""
     fact = head(platform, use_case)
-    service = looked_up(use_case, fact.body)
+    service = looked_up(platform, use_case, fact.body)
     project = project_of(use_case.name, fact.body.id)
     marks = writer_of(platform.settings).watermarks(project)
     said = noted(platform.settings, use_case.name)

@@ -143,14 +143,17 @@ def erased(platform: Platform, use_case: UseCase, entity: str, asked: Asked, wai
 def stored_name(platform: Platform, use_case: UseCase, entity: str) -> str:
     """An entity as it is stored: spelt as its column is in a dataset, or its pseudonym where the contract says so."""
     column = use_case.contract.columns.get(use_case.entity) if use_case.entity else None
+    text = spelt_entity(use_case, entity)
+    return pseudonym(text, platform.pseudonym_key()[1]) if column is not None and column.personal == "hash" else text
+
+
+def spelt_entity(use_case: UseCase, entity: str) -> str:
+    """An entity as its column in a dataset spells it, before it is made a pseudonym: as serving spells it too."""
+    column = use_case.contract.columns.get(use_case.entity) if use_case.entity else None
     text = unicodedata.normalize("NFC", entity)
-    if column is None:
+    if column is None or column.type not in ("integer", "number", "category"):
         return text
-    if column.type in ("integer", "number"):
-        text = number_text(text)
-    elif column.type == "category":
-        text = normal(text)
-    return pseudonym(text, platform.pseudonym_key()[1]) if column.personal == "hash" else text
+    return normal(text) if column.type == "category" else number_text(text)
 
 
 def _drain(platform: Platform, use_case: str, wait: Wait) -> None:

@@ -3,20 +3,31 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 
 from mainstay.data.freeze import parquet_bytes
 from mainstay.data.typed import text_of
-from mainstay.defined import FeatureView
+from mainstay.defined import FeatureView, project_of
 from mainstay.digests import canonical_json, pseudonym
 from mainstay.errors import Refused
 from mainstay.features.feast import EVENT_TIME, KNOWN_AT
 from mainstay.journeys.features import described
-from mainstay.journeys.materialize import head, materialize, materialize_beside, one_at_a_time, pushed_name
+from mainstay.journeys.materialize import (
+    beside_the_head,
+    head,
+    materialize_beside_now,
+    materialize_now,
+    one_at_a_time,
+    pushed,
+    pushed_name,
+    writer_of,
+)
+from mainstay.journeys.observations import spelt_entity
 from mainstay.journeys.progress import Tell
 from mainstay.nouns import rfc3339
 from mainstay.suggest import did_you_mean
@@ -52,7 +63,7 @@ def push(platform: Platform, use_case: UseCase, lines: Iterable[str], place: str
         raise Refused("features are looked up by entity, and the use case names none", use_case.name)
     views = {view.name: view for view in described(use_case).views}
     events = [
-        _event(line, views, use_case.name, f"{place}:{number}", now)
+        _event(line, views, use_case, f"{place}:{number}", now)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
@@ -60,16 +71,20 @@ def push(platform: Platform, use_case: UseCase, lines: Iterable[str], place: str
         return 0
     hashed = use_case.contract.columns[use_case.entity].personal == "hash"
     key = platform.pseudonym_key()[1] if hashed else None
-    writer = platform.stream().write(topic(use_case.name), canonical_json({"use_case": use_case.name}), now)
+    payloads = []
     for each in events:
         entity = each.entity if key is None else pseudonym(each.entity, key)
         said = {"view": each.view, "entity": entity, "event_time": each.event_time, "values": dict(each.values)}
-        writer.append(canonical_json(said))
+        payloads.append(canonical_json(said))
+    # How many they are stands before them: of a process that is killed in between, none is taken up.
+    header = canonical_json({"use_case": use_case.name, "events": len(payloads)})
+    writer = platform.stream().write(topic(use_case.name), header, now)
+    writer.append(*payloads)
     writer.seal()
     return len(events)
 
 
-def _event(line: str, views: Mapping[str, FeatureView], use_case: str, place: str, now: datetime) -> Event:
+def _event(line: str, views: Mapping[str, FeatureView], use_case: UseCase, place: str, now: datetime) -> Event:
     try:
         told = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -85,18 +100,18 @@ def _event(line: str, views: Mapping[str, FeatureView], use_case: str, place: st
     view = views.get(told["view"]) if isinstance(told["view"], str) else None
     if view is None:
         raise Refused(f"there is no view {told['view']!r}{did_you_mean(str(told['view']), views)}", f"{place}: view")
-    if view.known_at is None and view.name != use_case:
+    if view.known_at is None and view.name != use_case.name:
         said = f"{view.name} has no `known_at`: training could not tell when an event arrived; give the view one"
         raise Refused(said, f"{place}: view")
     return Event(
         view.name,
-        _entity(told["entity"], place),
+        _entity(told["entity"], use_case, place),
         _time(told["event_time"], place, now),
         _values(told["values"], view, place),
     )
 
 
-def _entity(given: Any, place: str) -> str:
+def _entity(given: Any, use_case: UseCase, place: str) -> str:
     if isinstance(given, bool) or not isinstance(given, str | int | float):
         raise Refused("an entity is a text or a number", f"{place}: entity")
     try:
@@ -105,7 +120,7 @@ def _entity(given: Any, place: str) -> str:
         raise Refused("this is no name of an entity", f"{place}: entity") from error
     if found is None:
         raise Refused("a blank is no entity", f"{place}: entity")
-    return found
+    return spelt_entity(use_case, found)
 
 
 def _time(given: Any, place: str, now: datetime) -> str:
@@ -147,7 +162,9 @@ def _values(given: Any, view: FeatureView, place: str) -> dict[str, float | str 
 
 
 def _category(value: Any, values: tuple[str, ...] | None, place: str) -> str:
-    text = text_of(pa.chunked_array([[value]]))[0].as_py() if isinstance(value, str | int | float) else None
+    text = None
+    with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):
+        text = text_of(pa.chunked_array([[value]]))[0].as_py() if isinstance(value, str | int | float) else None
     if text is None:
         raise Refused(f"{value!r} is no category", place)
     if values is not None and text not in values:
@@ -165,22 +182,25 @@ def _number(value: Any, whole: bool, limits: tuple[float, float] | None, place: 
     return float(value)
 
 
-def take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) -> int:
+def take_up(platform: Platform, use_case: UseCase, tell: Tell) -> int:
     """Bring what was pushed into the offline store, then online; how many events. Twice is the same as once.
 
-    They count from `now` on: by when they could first be looked up, which is what training and the monitor of skew go
-    by. A segment is done once its events are in both stores. Damaged events are told, and kept for people to look at.
+    They count from when this has its turn: by when they could first be looked up, which is what training and the
+    monitor of skew go by. A segment is done once its events are in both stores. Damaged events are told, and kept for
+    people to look at; those of a push that was killed before it had written all of its events are not taken up.
     """
-    with one_at_a_time(platform.settings, topic(use_case.name)):  # two would keep an event twice
-        return _take_up(platform, use_case, now, tell)
+    with one_at_a_time(platform.settings, use_case.name):  # two would keep an event twice
+        return _take_up(platform, use_case, tell)
 
 
-def _take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) -> int:
+def _take_up(platform: Platform, use_case: UseCase, tell: Tell) -> int:
     stream, about = platform.stream(), topic(use_case.name)
     names = stream.sealed(about)
     if not names:
         return 0
-    views = {view.name: view for view in described(use_case).views}
+    service, fact = described(use_case), head(platform, use_case)
+    heads = [fact, *beside_the_head(platform, use_case)]
+    now = _after_all_watermarks(platform, [project_of(use_case.name, each.body.id) for each in heads])
     count = 0
     damaged: dict[str, bool] = {}
     for name in names:
@@ -188,26 +208,38 @@ def _take_up(platform: Platform, use_case: UseCase, now: datetime, tell: Tell) -
         damaged[name] = bool(run.damaged) or run.header is None
         if damaged[name]:
             tell(f"a segment of pushed events is damaged, {run.size:,} bytes: {name} is kept beside the others")
+        elif len(run.payloads) < json.loads(bytes(run.header or b"{}")).get("events", 0):
+            tell(f"{len(run.payloads):,} events of a push that ended before it was done are left out: push them again")
+            continue
         events = [json.loads(bytes(payload)) for payload in run.payloads]
-        for view in views.values():
+        for view in service.views:
             ours = [each for each in events if each["view"] == view.name]
             if ours:
                 _keep(platform, use_case.name, view, ours, run.digest, now)
         count += len(events)
-    until = platform.settings.clock()
-    materialize(platform, use_case, head(platform, use_case), until, lambda noun: None)
-    materialize_beside(platform, use_case, until, tell)
+    until = max(now, platform.settings.clock())
+    materialize_now(platform, use_case, fact, until, lambda noun: None)
+    materialize_beside_now(platform, use_case, until, tell)
     for name in names:
         stream.done(about, name, keep=damaged[name])
     return count
 
 
+def _after_all_watermarks(platform: Platform, projects: Sequence[str]) -> datetime:
+    """Now, or just after what is online already where a clock lags: nothing before a watermark is written any more."""
+    online = writer_of(platform.settings)
+    marks = [each for project in projects for each in online.watermarks(project).values()]
+    return max([platform.settings.clock(), *(each + timedelta(microseconds=1) for each in marks)])
+
+
 def _keep(
     platform: Platform, use_case: str, view: FeatureView, events: list[dict[str, Any]], segment: str, now: datetime
 ) -> None:
-    """Events of a segment as offline rows, in a blob of their own. What was kept before keeps its time."""
-    before = [name for name in platform.blobs.names(f"pushed/{use_case}/{view.name}/") if segment in name]
-    if before:
+    """Events of a segment as offline rows, in a blob of their own. What was kept before keeps its time.
+
+    Unless it was withdrawn: pushed again, it counts from now.
+    """
+    if any(segment in name for name in pushed(platform, use_case, view.name)):
         return
     times = [datetime.fromisoformat(each["event_time"]) for each in events]
     instant = pa.timestamp("us", "UTC")

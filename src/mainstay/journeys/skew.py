@@ -23,6 +23,8 @@ from mainstay.usecase import UseCase
 from mainstay.verdicts import Verdict
 from mainstay.wiring import Platform
 
+State = tuple[str, str | None, tuple[Window, ...]]
+
 
 @dataclass(slots=True)
 class Gathered:
@@ -44,7 +46,7 @@ def skew(
     """
     home = platform.settings.home
     log = Observations(platform.ledger, platform.blobs, use_case.name, home / "cache" / "observations")
-    table = log.predictions(window, features=list(use_case.inputs))
+    table = log.predictions(window, features=list(use_case.inputs), origins=True)
     table = table.filter(pc.and_(pc.equal(table["role"].cast(pa.string()), "answered"), table["entity"].is_valid()))
     stood = _stood(platform, use_case)
     states = [stood.get(number) for number in table["split"].to_pylist()]
@@ -59,15 +61,15 @@ def skew(
     return judge(found, use_case.name, window, limit), found
 
 
-def _stood(platform: Platform, use_case: UseCase) -> dict[int, tuple[str, tuple[Window, ...]]]:
-    """Of each split, by its number: the head that was looked into, and what was withdrawn while it was."""
+def _stood(platform: Platform, use_case: UseCase) -> dict[int, State]:
+    """Of each split, by its number: the head that was looked into and by which service, and what was withdrawn then."""
     splits = platform.ledger.history(use_case.name, SPLITS, use_case.name)
     gone = platform.ledger.history(use_case.name, WITHDRAWALS, use_case.name)
     made = {}
     for fact, after in zip(splits, [*splits[1:], None], strict=True):
         spans = [each.body.spans for each in gone if after is None or each.seq < after.seq]
         if fact.body.dataset_head:
-            made[fact.body.number] = (fact.body.dataset_head, spans[-1] if spans else ())
+            made[fact.body.number] = (fact.body.dataset_head, fact.body.feature_service, spans[-1] if spans else ())
     return made
 
 
@@ -75,12 +77,13 @@ def _compare_state(
     platform: Platform,
     use_case: UseCase,
     head: str,
+    bound: str | None,
     spans: tuple[Window, ...],
     rows: pa.Table,
     made: dict[str, Gathered],
 ) -> None:
     fact = platform.ledger.latest(use_case.name, DATASETS, head)
-    service = looked_up(use_case, fact.body) if fact else None
+    service = looked_up(platform, use_case, fact.body, bound) if fact else None
     if fact is None or service is None:
         return
     histories = offline(platform, use_case, fact, service, spans, keep=False)

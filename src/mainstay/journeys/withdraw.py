@@ -109,7 +109,7 @@ def _refuse_another_service(platform: Platform, use_case: UseCase, dataset: Data
     if use_case.feature_service != wanted:
         said = f"the use case describes {use_case.feature_service}, and the champion is bound to {wanted}"
         raise Refused(f"{said}; give the use case of that version with --use-case", short(dataset.id))
-    if looked_up(use_case, dataset) is None:
+    if looked_up(platform, use_case, dataset) is None:
         raise Refused("its rows name no entity, so nothing can be looked up", short(dataset.id))
     own = [name for name in use_case.inputs if name in use_case.contract.columns and name not in dataset.columns]
     if own:
@@ -144,11 +144,11 @@ def _filled(
     tell: Tell,
 ) -> tuple[bool, int]:
     """Fill a namespace that nobody looks into yet, and read it back: whether it was whole, and how many entities."""
-    service = looked_up(use_case, fact.body)
+    service = looked_up(platform, use_case, fact.body)
     assert service is not None and use_case.entity is not None  # noqa: S101, PT018  (it was refused before)
     project = project_of(use_case.name, fact.body.id)
     online, writer = online_from(platform.settings.online), writer_of(platform.settings)
-    with one_at_a_time(platform.settings, project):
+    with one_at_a_time(platform.settings, use_case.name):
         try:
             histories = offline(platform, use_case, fact, service, spans)
         except NotFound as error:

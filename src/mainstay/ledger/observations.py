@@ -55,14 +55,19 @@ class Observations:
         """The snapshot as it is now."""
         return head(self._ledger, self._use_case)
 
-    def predictions(self, window: Window, seq: int | None = None, features: Sequence[str] | None = None) -> pa.Table:
+    def predictions(
+        self, window: Window, seq: int | None = None, features: Sequence[str] | None = None, origins: bool = False
+    ) -> pa.Table:
         """One row per arm and request asked for within the window, by `asked_at`, then by id and version.
 
         `features` are those to read as `f.NAME` (None: all that any row has; a row served before there was one has
-        null). Requests that were tried again are in it each time: `evidence` counts the first.
+        null), with `origins` where each came from as `o.NAME` too: null where nothing was looked up, so all were given.
+        Requests that were tried again are in it each time: `evidence` counts the first.
         """
         order = "asked_at, prediction_id, version, role"
-        return self._read("prediction", window, seq, order, None if features is None else [f"f.{n}" for n in features])
+        kinds = ("f", "o") if origins else ("f",)
+        only = None if features is None else [f"{kind}.{name}" for name in features for kind in kinds]
+        return self._read("prediction", window, seq, order, only)
 
     def rejections(self, window: Window, seq: int | None = None) -> pa.Table:
         """Requests refused before scoring, by `at`."""

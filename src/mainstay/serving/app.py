@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +29,6 @@ from mainstay.serving.parquet import Parquet
 from mainstay.serving.predict import Answer, Question
 from mainstay.serving.problems import Rejected, as_json, problem_response
 from mainstay.serving.rejections import Rejections
-from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tracing import Traces
 from mainstay.serving.v2 import add_v2
@@ -46,13 +46,13 @@ def create_app(
     shared_metrics: Path | None = None,
     feedback: Feedback | None = None,
     tally: Tally | None = None,
-    shipped: ShipperProgress | None = None,
+    beside: Sequence[Collector] = (),
     traces: Traces | None = None,
 ) -> FastAPI:
     """The application that answers with these arms. `shared_metrics` is the directory that several workers count in.
 
     There is no route for feedback without `feedback`. `tally` is what the hot route counted and Prometheus was not told
-    yet, `shipped` what the shipper did, and sampled requests are traced to `traces`. It starts
+    yet, `beside` what other processes of the home left for it, and sampled requests are traced to `traces`. It starts
     nothing: whoever serves it keeps the arms, and who has `access`, fresh, and the log sealed.
     """
     rejections = Rejections(answering.log, answering.clock)
@@ -79,7 +79,7 @@ def create_app(
         arms.measure(time.monotonic())
         if tally is not None:
             tally.flush()  # here, on the thread that counts
-        made = await asyncio.to_thread(metrics.exposition, shared_metrics, *([] if shipped is None else [shipped]))
+        made = await asyncio.to_thread(metrics.exposition, shared_metrics, *beside)
         return Response(made, headers={"content-type": metrics.CONTENT_TYPE})
 
     def openapi() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from mainstay.scoring.reading import Problem
 from mainstay.scoring.table import Distinct, Given
 from mainstay.serving.arms import Live
+from mainstay.serving.guard import JSON
 from mainstay.serving.predict import NAMED
 from mainstay.serving.problems import Rejected
 from mainstay.suggest import did_you_mean
@@ -56,6 +57,10 @@ def table_of(rows: int, columns: Mapping[str, Given], broken: Mapping[int, Probl
         for each in arm.scorer.bundle.encoder.inputs
         if not each.nullable and each.name not in columns
     ]
+    if problems and not set(columns) & set(arm.features) and beside and live.lookup is not None:
+        said = "a table names entities alone: features are looked up for a batch in JSON, and a table gives them all"
+        expected = f'{{"rows": [{{"entity": …}}]}} as {JSON}, or a column for every feature'
+        raise Rejected(422, said, [Problem(beside[0], "stands alone", expected)])
     if problems:
         more = len(problems) + max(0, len(own) - NAMED) - 1
         detail = f"{problems[0].field}: {problems[0].reason}" + (f", and {more} more" if more else "")

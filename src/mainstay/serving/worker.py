@@ -39,6 +39,7 @@ from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.kept import Kept
 from mainstay.serving.log import Log
 from mainstay.serving.logs import say_on_stderr
+from mainstay.serving.materialized import Materialized
 from mainstay.serving.shipped import ShipperProgress
 from mainstay.serving.tally import Tally
 from mainstay.serving.tokens import Tokens, tokens_of
@@ -177,9 +178,12 @@ def serve_socket(settings: Settings, work: Work, lines: Iterable[str], say: Call
     tally = Tally(ROUTE)
     feedback = feedback_of(opened, written, asking)
     traces = traces_from(settings, use_case)
-    shipped = ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock)
+    beside = (
+        ShipperProgress(lambda: read_progress(settings.home, use_case), settings.clock),
+        Materialized(settings.home, use_case, settings.clock),
+    )
     shared_metrics = Path(work.shared_metrics) if work.shared_metrics else None
-    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, shipped, traces)
+    app = create_app(arms, use_case, answering, access, shared_metrics, feedback, tally, beside, traces)
     config = config_of(settings, Hot(app, arms, answering, access, tally, traces))
     server = Server(config, arms, lambda health: say({"version": health.version, "reason": health.reason}))
     threading.Thread(target=_hear, args=(lines, heard, asking, server), name="hearing", daemon=True).start()
