@@ -16,7 +16,7 @@ from mainstay.journeys.asked import Asked
 from mainstay.journeys.operate import decided, operate
 from mainstay.journeys.rollout import decide, running, stage, waiting, write
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS
+from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS, VERSIONS
 from mainstay.ledger.leases import give_back
 from mainstay.nouns import Arm, Phase
 from mainstay.scoring.bundle import Bundle
@@ -249,3 +249,43 @@ def test_operating_until_told_to_stop_says_each_change_in_a_line_and_gives_the_l
     assert len(told) == 1
     assert "no server of this use case is running" in told[0]
     assert here.tick("b").acts
+
+
+def damaged(here: Trial, name: str) -> None:
+    """Other bytes stand where a blob was."""
+    path = here.opened.settings.home / "blobs" / name
+    path.chmod(0o600)
+    path.write_bytes(b"others")
+
+
+@pytest.mark.parametrize("which", ["its model", "its manifest", "the signed copy of its manifest"])
+def test_a_challenger_that_can_no_longer_be_believed_goes_home_at_once(trial: New, which: str) -> None:
+    here = trial()
+    here.start()
+    here.tick()
+    here.passes(30)
+    version = here.opened.ledger.latest("tiny", VERSIONS, "1.1.0")
+    assert version is not None
+    damaged(
+        here,
+        {
+            "its model": "versions/tiny/1.1.0/model.onnx",
+            "its manifest": "versions/tiny/1.1.0/manifest.json",
+            "the signed copy of its manifest": f"signed/tiny/{version.body.manifest}/manifest.json",
+        }[which],
+    )
+    here.tick()
+    assert here.rollout().phase is Phase.WENT_HOME
+    assert here.why().startswith("1.1.0 can no longer be believed: ")
+    consistent(here)
+    assert [each.differs for each in replay(here.opened, "tiny", here.rollout().id) if each.again is None] == [None]
+
+
+def test_an_operator_without_keys_says_so_and_moves_nothing(trial: New) -> None:
+    here = trial()
+    here.start()
+    for key in here.opened.settings.keys.iterdir():
+        key.unlink()
+    with pytest.raises(Refused, match="no key is trusted here"):
+        here.tick()
+    assert here.rollout().phase is Phase.RUNNING

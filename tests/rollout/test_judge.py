@@ -13,7 +13,7 @@ from mainstay.nouns import Estimate, Rollout, Valid
 from mainstay.records import decode, encode
 from mainstay.registry.manifest import Against
 from mainstay.rollout.guardrails import BUDGET
-from mainstay.rollout.judge import broken, harms, judge, no_data
+from mainstay.rollout.judge import broken, harms, judge, no_data, sample_ratio
 from mainstay.rollout.judge import tests_of as sequential_tests
 from mainstay.usecase import Label, Margins, Plan, Profit, Step
 from mainstay.verdicts import Check, Need, Outcome, Verdict
@@ -139,7 +139,7 @@ def test_nothing_is_judged_by_a_broken_assignment() -> None:
 
 
 def test_where_one_arm_answers_everything_the_sample_ratio_does_not_apply_and_says_so() -> None:
-    verdict = told(quiet(exposed=()))
+    verdict = told(quiet(exposed=()), NO_HARM.model_copy(update={"share": 1}))
     made = named(verdict, "sample_ratio")
     assert not made.blocking
     assert "does not apply" in made.reason
@@ -318,3 +318,9 @@ def test_the_verdict_names_the_rollout_its_window_and_its_policy() -> None:
     assert set(sequential_tests(verdict)) == {"sample_ratio", "errors", "missing"}
     assert sequential_tests(verdict)["errors"].state == {"challenger": 100.0, "champion": 101.0, "epochs": 1.0}
     assert all(made.needs is Need.QUIET for made in verdict.checks if made.evidence is not None)
+
+
+def test_a_split_that_nobody_was_asked_under_yet_is_not_said_to_be_listened_to() -> None:
+    made = sample_ratio(Step(share=0.5, hold=timedelta(0)), Gathered(NOW, 1))
+    assert (made.outcome, made.blocking) == (Outcome.INCONCLUSIVE, False)
+    assert made.reason == "sample ratio has no evidence yet: no entity was given either arm"
