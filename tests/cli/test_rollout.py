@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rolled import CANARY, YAML, Trial
 
 from mainstay.decided import Move
 from mainstay.journeys.asked import Asked
-from mainstay.journeys.rollout import decide
+from mainstay.journeys.rollout import decide, needed_since
 
 Ended = tuple[int, str, str]
 Run = Callable[..., Ended]
@@ -136,3 +137,14 @@ def test_the_operator_goes_on_until_sigterm_and_ends_well(here: Trial) -> None:
         assert operator.wait(60) == 0
     assert here.tick("another").acts
     decide(here.opened, "tiny", Move.GO_HOME, Asked("user:ada", "Enough.", Path()))
+
+
+def test_what_a_running_rollout_is_judged_by_is_not_dropped(here: Trial, run: Run) -> None:
+    here.start()
+    here.tick()
+    here.passes(30)
+    since = here.rollout().started_at
+    assert needed_since(here.opened.ledger, "tiny", here.at) == since
+    assert needed_since(here.opened.ledger, "tiny", since - timedelta(days=1)) == since - timedelta(days=1)
+    decide(here.opened, "tiny", Move.GO_HOME, Asked("user:ada", "Enough.", Path()))
+    assert needed_since(here.opened.ledger, "tiny", here.at) == here.at

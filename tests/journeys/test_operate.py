@@ -17,7 +17,7 @@ from mainstay.journeys.evidence import verdict_of
 from mainstay.journeys.operate import AGAIN, Memory, begin_soon, decided, operate, tick
 from mainstay.journeys.rollout import decide, running, stage, waiting, write
 from mainstay.ledger.facts import Entry
-from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS
+from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS, VERSIONS
 from mainstay.ledger.leases import give_back
 from mainstay.nouns import Apart, Arm, Estimate, Phase, Rollout
 from mainstay.registry.shelf import champion
@@ -332,3 +332,43 @@ def test_an_immediate_plan_needs_no_operator_where_every_server_gets_warm_in_tim
     assert here.split().arms == (Arm("1.0.0", listens=True), Arm("1.1.0", 1.0))
     assert [fact.actor for fact in here.opened.ledger.history("tiny", DECISIONS, here.rollout().id)] == ["user:ada"]
     assert begin_soon(here.opened, "tiny", 0.0, "user:ada"), "it has begun"
+
+
+def damaged(here: Trial, name: str) -> None:
+    """Other bytes stand where a blob was."""
+    path = here.opened.settings.home / "blobs" / name
+    path.chmod(0o600)
+    path.write_bytes(b"others")
+
+
+@pytest.mark.parametrize("which", ["its model", "its manifest", "the signed copy of its manifest"])
+def test_a_challenger_that_can_no_longer_be_believed_goes_home_at_once(trial: New, which: str) -> None:
+    here = trial()
+    here.start()
+    here.tick()
+    here.passes(30)
+    version = here.opened.ledger.latest("tiny", VERSIONS, "1.1.0")
+    assert version is not None
+    damaged(
+        here,
+        {
+            "its model": "versions/tiny/1.1.0/model.onnx",
+            "its manifest": "versions/tiny/1.1.0/manifest.json",
+            "the signed copy of its manifest": f"signed/tiny/{version.body.manifest}/manifest.json",
+        }[which],
+    )
+    here.tick()
+    assert here.rollout().phase is Phase.WENT_HOME
+    assert here.why().startswith("1.1.0 can no longer be believed: ")
+    consistent(here)
+    assert [each.differs for each in replay(here.opened, "tiny", here.rollout().id) if each.again is None] == [None]
+
+
+def test_an_operator_without_keys_says_so_and_moves_nothing(trial: New) -> None:
+    here = trial()
+    here.start()
+    for key in here.opened.settings.keys.iterdir():
+        key.unlink()
+    with pytest.raises(Refused, match="no key is trusted here"):
+        here.tick()
+    assert here.rollout().phase is Phase.RUNNING

@@ -9,11 +9,12 @@ import pytest
 
 from mainstay.digests import canonical_json
 from mainstay.gathered import Compared, Epoch, Gathered, Moments
+from mainstay.measures.counts import unbalanced
 from mainstay.nouns import Estimate, Rollout, Valid
 from mainstay.records import decode, encode
 from mainstay.registry.manifest import Against
 from mainstay.rollout.guardrails import BUDGET
-from mainstay.rollout.judge import broken, harms, judge, no_data
+from mainstay.rollout.judge import broken, harms, judge, no_data, sample_ratio
 from mainstay.rollout.judge import tests_of as sequential_tests
 from mainstay.usecase import Label, Margins, Plan, Profit, Step
 from mainstay.verdicts import Check, Need, Outcome, Verdict
@@ -141,7 +142,7 @@ def test_nothing_is_judged_by_a_broken_assignment() -> None:
 
 
 def test_where_one_arm_answers_everything_the_sample_ratio_does_not_apply_and_says_so() -> None:
-    verdict = told(quiet(exposed=()))
+    verdict = told(quiet(exposed=()), NO_HARM.model_copy(update={"share": 1}))
     made = named(verdict, "sample_ratio")
     assert not made.blocking
     assert "does not apply" in made.reason
@@ -323,3 +324,27 @@ def test_the_verdict_names_the_rollout_its_window_and_its_policy() -> None:
     assert set(sequential_tests(verdict)) == {"sample_ratio", "errors", "missing"}
     assert sequential_tests(verdict)["errors"].state == {"challenger": 100.0, "champion": 101.0, "epochs": 1.0}
     assert all(made.needs is Need.QUIET for made in verdict.checks if made.evidence is not None)
+
+
+def test_a_split_that_nobody_was_asked_under_yet_is_not_said_to_be_listened_to() -> None:
+    made = sample_ratio(Step(share=0.5, hold=timedelta(0)), Gathered(NOW, 1))
+    assert (made.outcome, made.blocking) == (Outcome.INCONCLUSIVE, False)
+    assert made.reason == "sample ratio has no evidence yet: no entity was given either arm"
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("slow", 0.9425), ("shift", 0.995), ("disagreement", 0.9475), ("log_loss", 0.97), ("log_loss_paired", 0.97)],
+)
+def test_each_bound_is_as_sure_as_its_share_of_alpha_and_what_it_proves(name: str, level: float) -> None:
+    found = quiet(by_mean={name: compared(0.0, 0.1)})
+    made = named(told(found, PROVEN), name).estimate
+    assert made is not None
+    assert made.level == pytest.approx(level)
+
+
+def test_the_sample_ratio_freezes_at_an_e_value_of_a_thousand_and_not_before() -> None:
+    said = [broken(told(quiet(exposed=(Epoch(each, 10_000, 0.5),)))) is not None for each in range(10_000, 11_500, 10)]
+    first = said.index(True)
+    values = [unbalanced((Epoch(10_000 + 10 * place, 10_000, 0.5),)) for place in (first - 1, first)]
+    assert values[0] < math.log(1000) <= values[1]

@@ -183,3 +183,10 @@ def test_any_amount_of_traffic_and_of_errors_can_be_looked_at() -> None:
     found = ahead(per_day=1e18, steps=CANARY, notice=NOTICE, base=Base(0.9, measured=True))
     assert found.promise is not None
     assert (found.promise.challenger, found.promise.power) == (1.0, 1.0)
+
+
+def test_holds_that_end_after_the_deadline_are_refused_without_traffic_too() -> None:
+    said = refusal(ahead(per_day=None, deadline="3d"))
+    assert said is not None
+    assert said.startswith("its steps are held for 7 days in all, and the deadline is after 3 days")
+    assert refusal(ahead(per_day=None, deadline="8d")) is None

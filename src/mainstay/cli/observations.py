@@ -14,6 +14,7 @@ from mainstay.cli import show
 from mainstay.cli.door import AsJson, UseCaseFile, Why, because, open_platform, open_use_case, say, show_json
 from mainstay.errors import Refused
 from mainstay.journeys.observations import erased, follow, ship_now
+from mainstay.journeys.rollout import needed_since
 from mainstay.ledger.columnar import SCHEMAS
 from mainstay.ledger.files import DAMAGED, head, live_files
 from mainstay.ledger.upkeep import compact as compact_hours
@@ -109,14 +110,21 @@ def retain(
     use_case_file: UseCaseFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Drop observations that are older than they may be kept, by files: all rows of a file have to be."""
+    """Drop observations that are older than they may be kept, by files: all rows of a file have to be.
+
+    Those of a rollout that runs stay until it ends.
+    """
     use_case, _ = open_use_case(use_case_file)
     try:
         kept = span(keep)
     except ValueError as error:
         raise Refused(str(error), "--keep") from error
     platform = open_platform()
-    done = drop(platform.ledger, platform.blobs, use_case.name, platform.settings.clock() - kept)
+    asked = platform.settings.clock() - kept
+    before = needed_since(platform.ledger, use_case.name, asked)
+    if before < asked:
+        say(f"what came since {rfc3339(before)} stays: a rollout that runs is judged by it")
+    done = drop(platform.ledger, platform.blobs, use_case.name, before)
     if as_json:
         show_json(asdict(done))
     else:

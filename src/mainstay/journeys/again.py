@@ -73,8 +73,13 @@ def _plan(policy: Configuration) -> Plan:
 
 
 def _differs(told: Decision, again: Decision) -> str | None:
-    """The first place at which two decisions differ, in words; None where they are the same."""
+    """The first place at which two decisions differ, in words; None where they are the same.
+
+    Their reasons may be worded otherwise, by a later release: all that a reason tells of stands beside it.
+    """
     for path, before, after in _apart(encode(told), encode(again), ""):
+        if path == "reason" or path.endswith(".reason"):
+            continue
         return f"{path} was {before!r} and is {after!r}"
     return None
 

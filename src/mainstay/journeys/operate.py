@@ -18,9 +18,13 @@ from mainstay.journeys.asked import Asked
 from mainstay.journeys.evidence import evidence_of, replicas_of, verdict_of
 from mainstay.journeys.materialize import before_it_is_live
 from mainstay.journeys.mirrored import PATIENCE, Mirroring
+from mainstay.journeys.recorded import recorded
 from mainstay.journeys.rollout import Stage, live_configuration, running, stage, start, waiting, write
-from mainstay.ledger.kinds import DECISIONS, SPLITS
+from mainstay.ledger.kinds import DECISIONS, SPLITS, VERSIONS
 from mainstay.ledger.leases import give_back, take
+from mainstay.nouns import Rollout
+from mainstay.registry.loading import load
+from mainstay.registry.shelf import signed
 from mainstay.rollout.advance import BEFORE, advance, begin, taken_away
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
@@ -102,6 +106,7 @@ def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> De
     rollout = here.rollout.body
     step = rollout.step if here.begun else BEFORE
     ended = taken_away(rollout, here.split.body) or _killed(platform, use_case)
+    ended = ended or _unbelieved(platform, use_case, rollout)
     if ended is not None:
         return Decision(rollout.id, now, step, Move.GO_HOME, ended, rollout.configuration)
     if not here.begun:
@@ -133,6 +138,23 @@ def begin_soon(
         else:
             sleep(LOOK)
     return False
+
+
+def _unbelieved(platform: Platform, use_case: str, rollout: Rollout) -> str | None:
+    """Why the challenger must be given nothing: what is stored of it now is not what was signed. None where it is.
+
+    Servers that run keep what they believed; those that start would not, and an approved share is theirs too. Refused
+    where no key is trusted here, which says nothing about the challenger.
+    """
+    keys = platform.trusted()
+    if not keys:
+        raise Refused("no key is trusted here, so no version can be believed: give the operator `keys/`", use_case)
+    try:
+        load(use_case, rollout.challenger, platform.blobs, keys)
+        signed(recorded(platform.ledger, use_case, VERSIONS, rollout.challenger).body, platform.blobs)
+    except (Refused, NotFound) as error:
+        return f"{rollout.challenger} can no longer be believed: {error}"
+    return None
 
 
 def _killed(platform: Platform, use_case: str) -> str | None:

@@ -215,6 +215,9 @@ def roll_out(platform: Platform, use_case: UseCase, version: ModelVersion, asked
         return had[-1] if had else None
     before_it_is_live(platform, use_case, version.dataset, asked, tell)
     other = running(ledger, name)
+    if other is not None and other.body.challenger == version.version:
+        tell(f"the operator started its rollout meanwhile ({short(other.subject)}), by the plan that is live")
+        return other.body
     if other is not None:
         tell(f"{other.body.challenger} is being rolled out ({short(other.subject)}): {version.version} waits its turn")
         return None

@@ -178,9 +178,13 @@ def write(platform: Platform, use_case: str, here: Stage, decision: Decision, ac
 
 
 def bound_of(platform: Platform, use_case: str, rollout: Rollout) -> dict[str, Bound]:
-    """What each version of a rollout is bound to, by its signed manifest."""
+    """What each version of a rollout is bound to, by its signed manifest; of a rollout that went back, its champion's.
+
+    So that it goes back from a challenger whose manifest is lost, or was changed.
+    """
     found = {}
-    for version in (rollout.champion, rollout.challenger):
+    stays = rollout.phase in (Phase.RUNNING, Phase.PROMOTED)
+    for version in (rollout.champion, *((rollout.challenger,) if stays else ())):
         fact = recorded(platform.ledger, use_case, VERSIONS, version)
         found[version] = Bound(signed(fact.body, platform.blobs).feature_service, fact.body.dataset)
     return found
@@ -208,6 +212,15 @@ def waiting(ledger: Ledger, use_case: str) -> list[Waiting]:
     champion = splits[-1].body.reigning
     facts = [fact.body.version for fact in ledger.all_of(use_case, VERSIONS) if fact.body.version not in had]
     return [Waiting(each, champion if number(each) < number(champion) else None) for each in facts]
+
+
+def needed_since(ledger: Ledger, use_case: str, before: datetime) -> datetime:
+    """The time before which observations may be dropped: `before`, or the start of the rollout that runs if earlier.
+
+    Its judge counts everything since then at every look: what was dropped meanwhile would come back as another answer.
+    """
+    rollout = running(ledger, use_case)
+    return before if rollout is None else min(before, rollout.body.started_at)
 
 
 def _split(platform: Platform, use_case: str) -> Fact[Split]:

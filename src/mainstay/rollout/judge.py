@@ -44,7 +44,7 @@ def judge(
     (None is judged as `non_inferior`); `measured` is the challenger manifest's `against`. The verdict's subject is the
     rollout's id, its window what was gathered, its policy the configuration's digest.
     """
-    checks = [health(gathered), sample_ratio(gathered)]
+    checks = [health(gathered), sample_ratio(step, gathered)]
     if checks[-1].outcome is not Outcome.FAIL:
         checks.append(exposure(step, gathered))
         checks += guardrails(rollout.champion, plan, step, measured, gathered)
@@ -69,8 +69,10 @@ def health(gathered: Gathered) -> Check:
     return Check("health", Outcome.PASS, f"{gathered.replicas} replicas hold both arms warm")
 
 
-def sample_ratio(gathered: Gathered) -> Check:
+def sample_ratio(step: Step, gathered: Gathered) -> Check:
     """Were entities assigned as the shares say? Where one arm alone answered there is nothing to count."""
+    if not gathered.exposed and 0 < step.share < 1:
+        return absent(SAMPLE_RATIO, "sample ratio has no evidence yet: no entity was given either arm")
     if not gathered.exposed:
         return absent(SAMPLE_RATIO, "sample ratio does not apply: one arm answers everything and the other listens")
     treated, control = (

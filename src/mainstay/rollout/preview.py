@@ -186,6 +186,12 @@ def _flaws(found: Preview) -> Iterator[str]:
         )
     for number, step in enumerate(found.steps):
         yield from _late(found, number, step)
+    holds = sum((step.hold for step in steps_of(plan)), timedelta(0))
+    if holds >= deadline:
+        yield (
+            f"its steps are held for {_span(holds)} in all, and the deadline is after {_span(deadline)}: none of them "
+            f"could be the last; give `deadline` more than {_span(holds)}, or `steps` with shorter holds"
+        )
     if labels is not None and labels.by_deadline is not None and labels.by_deadline < LABELS:
         yield (
             f"at {_traffic(found)} about {labels.by_deadline:,} labels of the smaller arm are ripe by the deadline, "
