@@ -120,7 +120,7 @@ def test_the_same_record_is_written(house: House, written: "Written", run: "Run"
     assert house.passed_on == len(SHAPED)
     for hot, app in zip(records[::2], records[1::2], strict=True):
         assert hot.prediction_id < app.prediction_id
-        changing = {"prediction_id", "request_id", "unit", "trace_id", "scoring_us", "before_log_us"}
+        changing = {"prediction_id", "request_id", "unit", "trace_id", "scoring_us", "before_log_us", "tensor"}
         assert {name for name in Prediction.__slots__ if getattr(hot, name) != getattr(app, name)} <= changing
         assert hot.role is Role.ANSWERED
         assert 0 < hot.scoring_us < hot.before_log_us

@@ -115,7 +115,7 @@ REFUSED: list[dict[str, Any]] = [
     {"entity": "a", "feature": {}},
     {"request_id": "r"},
 ]
-CHANGING = {"prediction_id", "request_id", "unit", "trace_id", "scoring_us", "before_log_us"}
+CHANGING = {"prediction_id", "request_id", "unit", "trace_id", "scoring_us", "before_log_us", "tensor"}
 
 
 @pytest.mark.parametrize("policy", ["flag", "refuse"])
