@@ -80,7 +80,7 @@ def _ask(address: str) -> None:
     _show(address, "/health", None)
     _show(address, "/predict", {"entity": "7590-VHVEG", "features": CUSTOMER})
     # One of the simulated customers, by id alone; and what it would be if that customer's contract were another.
-    known = str(next(chunks(parse(loads(CHURN.read_text()).source.partition("?")[2])))["customerID"][0])
+    known = str(next(chunks(parse(str(loads(CHURN.read_text()).source).partition("?")[2])))["customerID"][0])
     _show(address, "/predict", {"entity": known})
     _show(address, "/predict", {"entity": known, "features": {"Contract": "Month-to-month"}})
     rows = [{"entity": "a", "features": CUSTOMER}, {"entity": "b", "features": stays}, {"entity": "c", "features": bad}]

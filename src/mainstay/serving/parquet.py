@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 
 from mainstay.serving.problems import Rejected
@@ -30,6 +31,7 @@ class Parquet:
         self.process: subprocess.Popen[bytes] | None = None
         self._seconds, self._command, self._needs = seconds, command, needs
         self._lock = threading.Lock()
+        self._end: weakref.finalize[..., Parquet] | None = None
 
     def check(self) -> None:
         """Rejected with 415 where there is nothing here that reads Parquet."""
@@ -46,10 +48,9 @@ class Parquet:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        process, self.process = self.process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+        end, self._end, self.process = self._end, None, None
+        if end is not None:
+            end()
 
     def _asked(self, what: bytes, data: bytes) -> bytes:
         with self._lock:
@@ -69,6 +70,8 @@ class Parquet:
             process = self.process = subprocess.Popen(  # noqa: S603  (our own module)
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
+            # Whoever forgets to close this does not leave a process behind.
+            self._end = weakref.finalize(self, _ended, process)
             if process.stdin is not None:
                 os.set_blocking(process.stdin.fileno(), False)
         if process.stdin is None or process.stdout is None:
@@ -97,3 +100,8 @@ class Parquet:
                 raise OSError("the process ended")
             made += part
         return bytes(made)
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.communicate()
