@@ -30,8 +30,8 @@ _SEVERAL = """
 local bodies, at = {}, 0
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
 request = function()
-  at = (at * 1103515245 + 12345) %% 2147483648
-  return wrk.format(nil, nil, nil, bodies[at %% #bodies + 1])
+  at = (at + 7919) %% #bodies
+  return wrk.format(nil, nil, nil, bodies[at + 1])
 end
 """
 
@@ -40,7 +40,7 @@ end
 class Server:
     """How a server is started on `port`, and asked. `environment` is added to this process's own.
 
-    Where there are `bodies`, the load asks with them all, in no order.
+    Where there are `bodies`, the load asks with them all, far apart from one to the next.
     """
 
     command: Sequence[str]
