@@ -49,7 +49,7 @@ alarms: $(READY) ## the statistical promises, by simulation; writes docs/alarms.
 	@$(BIN)/pytest tests/alarms
 
 bench: $(READY) ## speed beside a bare echo, five peers and scikit-learn; writes bench/RESULTS.md, holds bench/promises.py
-	@ended=0; for each in serving side_by_side batch batch_http; do $(BIN)/python bench/$$each.py || ended=1; done; exit $$ended
+	@ended=0; for each in serving side_by_side lookups batch batch_http; do $(BIN)/python bench/$$each.py || ended=1; done; exit $$ended
 
 lock: ## resolve pyproject.toml anew into requirements/*.txt (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -8,3 +8,7 @@ MEGABYTES_A_WORKER = 120.0
 """Resident memory of one worker that has answered, at most."""
 BATCH_TO_PIPELINE = 5.0
 """Batch scoring, at least, as a multiple of scikit-learn's own pipeline."""
+LOOKUP_MILLISECONDS = 1.0
+"""Milliseconds of one look-up of all features of a customer, at the median, at most: with SQLite and with Redis."""
+BY_ID_TO_GIVEN = 0.4
+"""Predictions by customer id, at least, as a share of those with the features given."""

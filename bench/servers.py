@@ -26,10 +26,22 @@ PATIENCE = 120  # seconds until a server must have answered
 _MARK = "MAINSTAY_BENCHED"
 """In the environment of every process that a server starts: by it they are counted, and ended."""
 
+_SEVERAL = """
+local bodies, at = {}, 0
+for line in io.lines("%s") do bodies[#bodies + 1] = line end
+request = function()
+  at = (at + 7919) %% #bodies
+  return wrk.format(nil, nil, nil, bodies[at + 1])
+end
+"""
+
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started on `port`, and asked. `environment` is added to this process's own."""
+    """How a server is started on `port`, and asked. `environment` is added to this process's own.
+
+    Where there are `bodies`, the load asks with them all, far apart from one to the next.
+    """
 
     command: Sequence[str]
     port: int
@@ -37,6 +49,7 @@ class Server:
     key: str = "none"
     body: Any = field(default_factory=lambda: {"entity": "7590-VHVEG", "features": ROW})
     path: str = "/predict"
+    bodies: Sequence[Any] = ()
 
     @property
     def address(self) -> str:
@@ -174,9 +187,16 @@ def asked(server: Server, body: Any = None) -> Any:
 
 def load(server: Server, seconds: int, connections: int = CONNECTIONS) -> Measured:
     """What wrk finds. RuntimeError where an answer was no 200."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".lua") as script,
+        tempfile.NamedTemporaryFile("w", suffix=".jsonl") as bodies,
+    ):
         headers = "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in server.headers().items())
         script.write(f'wrk.method = "POST"\nwrk.body = [==[{json.dumps(server.body)}]==]\n{headers}')
+        if server.bodies:
+            bodies.write("\n".join(map(json.dumps, server.bodies)))
+            script.write(_SEVERAL % bodies.name)
+        bodies.flush()
         script.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", script.name]
         found = subprocess.run(

@@ -20,9 +20,10 @@ from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
 from mainstay.serving.arms import Arms
 from mainstay.serving.guard import parse_json
-from mainstay.serving.hot import ROUTE, Hot, _read
+from mainstay.serving.hot import ROUTE, Hot
 from mainstay.serving.problems import Rejected
 from mainstay.serving.tally import Tally
+from mainstay.serving.usual import parsed
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Client, World, Written
@@ -231,7 +232,7 @@ pieces = st.sampled_from(
 )
 def test_bodies_are_read_as_strictly_as_they_are_by_the_application(body: bytes, at: int, noise: bytes) -> None:
     body = body[:at] + noise + body[at:] if len(noise) == 2 else body
-    assert read(_read, body) == read(parse_json, body)
+    assert read(parsed, body) == read(parse_json, body)
 
 
 def read(reader: Callable[[bytes], Any], body: bytes) -> str:

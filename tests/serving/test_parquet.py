@@ -1,5 +1,6 @@
 """Parquet by a process of its own, which may die, hang or be absent."""
 
+import gc
 import io
 import sys
 from pathlib import Path
@@ -74,3 +75,13 @@ def test_without_the_extra_the_hint_says_what_is_to_be_done() -> None:
     assert refused.value.status == 415
     assert "serving-batch" in refused.value.detail
     Parquet().check()
+
+
+def test_a_process_ends_with_who_asked_for_it(parquet_file: bytes) -> None:
+    parquet = Parquet()
+    parquet.to_arrow(parquet_file)
+    process = parquet.process
+    assert process is not None
+    del parquet
+    gc.collect()
+    assert process.returncode is not None

@@ -79,6 +79,7 @@ def _rotated(number: int, by: int) -> int:
     return (number << by | number >> 32 - by) & 0xFFFFFFFF
 
 
+@lru_cache(maxsize=4096)  # categories are a few texts again and again
 def value_of(data: bytes) -> Value:
     """A value as features have it: a float, a text, or None for none, null and NaN.
 

@@ -35,7 +35,8 @@ PATIENCE: Final = 0.25
 """Seconds to wait for Redis, to connect and for each answer."""
 _SAMPLED: Final = 100
 _KEPT: Final = 100
-_WATERMARK, _TIME = -1, -2
+_TIMES: Final = -1
+"""From here down are the places of times, from 0 up those of values."""
 
 
 class Wanted(NamedTuple):
@@ -115,7 +116,7 @@ class SQLiteOnline:
             if "no such table" in str(error):
                 raise _empty(project, str(self._path)) from error
             raise Unavailable(f"the online store cannot be read ({error})", str(self._path)) from error
-        return _or_empty(_of_rows(rows, wanted, keys), project, str(self._path))
+        return _or_empty(_of_rows(rows, wanted, len(keys)), project, str(self._path))
 
     async def read_soon(self, project: str, join_key: str, wanted: Sequence[Wanted], entities: Sequence[str]) -> Read:
         return self.read(project, join_key, wanted, entities)
@@ -172,56 +173,69 @@ def _table(project: str, view: str) -> str:
 
 
 def _query(project: str, wanted: Sequence[Wanted], entities: int, known: Collection[str]) -> str:
-    """Rows of a number, a key or none, a name, and two values, which `_of_rows` reads.
+    """Rows of a place, a name and two values, which `_of_rows` reads.
 
     `?1` is the project; then come the names of the views, then the keys of the entities. `known` tables are read alone.
     """
     start = 2 + len(wanted)
     views = ",".join(f"?{at}" for at in range(2, start))
-    keys = ",".join(f"?{at}" for at in range(start, start + entities))
+    # A number for each key: the keys themselves, of a hundred bytes, would be made anew for every row.
+    keys = ",".join(f"({n * len(wanted)},?{start + n})" for n in range(entities))
     parts = [
-        f"SELECT {n}, entity_key, feature_name, value, event_ts FROM {_table(project, each.view)} "  # noqa: S608
-        f"WHERE entity_key IN ({keys})"
+        f"SELECT n + {n}, feature_name, value, event_ts FROM k CROSS JOIN {_table(project, each.view)} "  # noqa: S608
+        "ON entity_key = key"
         for n, each in enumerate(wanted)
         if f"{project}_{each.view}" in known
     ]
     if "mainstay_times" in known:
-        parts.append(
-            f"SELECT {_TIME}, entity_key, view, event_us, NULL FROM mainstay_times "  # noqa: S608
-            f"WHERE project = ?1 AND view IN ({views}) AND entity_key IN ({keys})"
-        )
+        parts += [
+            f"SELECT {_TIMES} - n - {n}, NULL, event_us, NULL FROM k CROSS JOIN mainstay_times "  # noqa: S608
+            f"ON project = ?1 AND view = ?{2 + n} AND entity_key = key"
+            for n in range(len(wanted))
+        ]
     if "mainstay_watermarks" in known:
         parts.append(
-            f"SELECT {_WATERMARK}, NULL, view, watermark, NULL FROM mainstay_watermarks "  # noqa: S608
+            f"SELECT NULL, view, watermark, NULL FROM mainstay_watermarks "  # noqa: S608
             f"WHERE project = ?1 AND view IN ({views})"
         )
-    return " UNION ALL ".join(parts)
+    return f"WITH k(n, key) AS (VALUES {keys}) {' UNION ALL '.join(parts)}"
 
 
-def _of_rows(rows: Sequence[Any], wanted: Sequence[Wanted], keys: Sequence[bytes]) -> Read:
+def _of_rows(rows: Sequence[Any], wanted: Sequence[Wanted], entities: int) -> Read:
+    """What rows of a query say. Places count the views of the first entity, then those of the second."""
     names = [frozenset(each.features) for each in wanted]
-    seen: dict[tuple[str, bytes], tuple[dict[str, Value], int]] = {}
-    exact: dict[tuple[str, bytes], int] = {}
+    views = len(wanted)
+    values: dict[int, dict[str, Value]] = {}
+    times: dict[int, int] = {}
+    exact: list[tuple[int, int]] = []
     watermarks: dict[str, int] = {}
-    for n, key, name, value, at in rows:
-        if n >= 0:
-            place = (wanted[n].view, key)
-            time = at * 1_000_000 if at.__class__ is int else _instant(at)
-            found = seen.get(place)
-            if found is None or time < found[1]:  # a row is as old as the oldest of its values
-                found = seen[place] = ({} if found is None else found[0], time)
-            if name in names[n]:
-                found[0][name] = value_of(value)
-        elif n == _TIME:
-            exact[name, key] = value
-        else:
+    last: int | None = None
+    before: Any = None
+    found: dict[str, Value] = {}
+    for place, name, value, at in rows:
+        if place is None:
             watermarks[name] = _instant(value)
-    for place, time in exact.items():
-        if place in seen and time // 1_000_000 == seen[place][1] // 1_000_000:
-            seen[place] = (seen[place][0], time)
-    views = [each.view for each in wanted]
+            continue
+        if place < 0:
+            exact.append((_TIMES - place, value))
+            continue
+        if place != last or at != before:
+            last, before = place, at
+            found = values.setdefault(place, {})
+            time = at * 1_000_000 if at.__class__ is int else _instant(at)
+            times[place] = min(time, times.get(place, time))  # a row is as old as the oldest of its values
+            wants = names[place % views]
+        if name in wants:
+            found[name] = value_of(value)
+    for place, time in exact:
+        if place in times and time // 1_000_000 == times[place] // 1_000_000:
+            times[place] = time
+    told = [(n, each.view) for n, each in enumerate(wanted)]
     return Read(
-        [{view: Seen(*seen[view, key]) for view in views if (view, key) in seen} for key in keys],
+        [
+            {view: Seen(values[first + n], times[first + n]) for n, view in told if first + n in values}
+            for first in range(0, entities * views, views)
+        ],
         watermarks,
     )
 

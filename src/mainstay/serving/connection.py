@@ -46,6 +46,10 @@ class Connection(HttpToolsProtocol):
     """A head like the last one, whose body has still to come."""
     pending = False
     """Whether the turn has a request of this connection."""
+    behind = b""
+    """What came behind that request, while the turn waits for what it looks up."""
+    leaves = False
+    """Whether the connection is to end with the answer that it waits for."""
     rested = 0.0
     """When such a request last came, by `perf_counter`."""
 
@@ -60,6 +64,10 @@ class Connection(HttpToolsProtocol):
             return
         if self.pending:
             turn.end()  # answers leave in the order in which they were asked for
+            if self.pending:
+                self.behind += data
+                self.flow.pause_reading()
+                return
         if self.held:
             data, self.held = self.held + data, b""
         head = self.head
@@ -104,12 +112,29 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.transport.write(data)
+        if self.behind or self.leaves:
+            self._go_on()
 
     def passed_on(self, data: bytes) -> None:
         """Have the HTTP server read what the turn does not answer."""
         self.pending = False
         if self.parser is not None:  # else the client has left meanwhile
             self.received(data)
+        if self.behind or self.leaves:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take what came behind a request that the turn has done with, and leave where that is to be."""
+        data, self.behind = self.behind, b""
+        if self.parser is None or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if data:
+            self.data_received(data)
+        if self.leaves and not self.pending:
+            self.leaves = False
+            self.release()
+            super().shutdown()
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
@@ -124,12 +149,17 @@ class Connection(HttpToolsProtocol):
         self.between = True
         super().on_message_complete()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override]  # true: it is not to be closed yet
         self.release()
+        self.leaves = self.pending
+        return self.pending and self.scheme == "http"  # who speaks TLS cannot leave by halves
 
     def shutdown(self) -> None:
         self.release()
-        super().shutdown()
+        if self.pending:
+            self.leaves = True
+        else:
+            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         # The turn leaves the alarm alone, which costs more than its answers: it is set anew where it comes too soon.

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Mapping
 from types import coroutine
 from typing import Any
 
-import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay.errors import Unavailable
@@ -21,20 +20,18 @@ from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering, finite, unwritten
 from mainstay.serving.arms import Arms, Live
 from mainstay.serving.challenge import scored as attempted
-from mainstay.serving.guard import Context, context_of, parse_json
+from mainstay.serving.guard import Context, context_of
 from mainstay.serving.logs import about
-from mainstay.serving.predict import Asked, Question, read_request
+from mainstay.serving.predict import Question
 from mainstay.serving.problems import Rejected, problem_response
 from mainstay.serving.recording import Asking, single_record
-from mainstay.serving.shape import LARGEST, LONGEST
 from mainstay.serving.tally import Tally
 from mainstay.serving.tracing import Timeline, Traces, traceparent
 from mainstay.serving.turn import Turn
+from mainstay.serving.usual import asked_of, parsed
 from mainstay.serving.witness import count
 
 ROUTE = "/predict"
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Hot:
@@ -133,8 +130,8 @@ class Hot:
         answering = self._answering
         now = answering.clock()
         try:
-            given = _read(body)
-            asked = _asked(given, answering.ids.prediction(now), live)
+            given = parsed(body)
+            asked = asked_of(given, answering.ids.prediction(now), live)
             about(trace_id, asked.prediction_id)
             if timeline is not None:
                 timeline.prediction_id = asked.prediction_id
@@ -173,39 +170,6 @@ def _plain(headers: Mapping[bytes, bytes], count: int) -> bool:
         and b"content-encoding" not in headers
         and headers.get(b"accept", b"*/*") in (b"*/*", b"application/json")
     )
-
-
-def _read(body: bytes) -> Any:
-    """As `parse_json`, and quicker where the body is usual.
-
-    msgspec takes the last of two fields of one name. There are as many colons outside texts as fields, so where a body
-    has no more colons than the value has fields, no name is given twice; where it has, `parse_json` looks closer, as it
-    does at escapes, which may hide half a character, and at whatever msgspec does not take.
-    """
-    if len(body) <= LARGEST and b"\\" not in body:
-        try:
-            given = _decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return parse_json(body)
-        if given.__class__ is dict:
-            features = given.get("features")
-            if features.__class__ is dict and body.count(b":") == len(given) + len(features):
-                return given
-    return parse_json(body)
-
-
-def _asked(given: Any, prediction_id: str, live: Live) -> Asked:
-    """As `read_request`, and quicker where there is nothing to say."""
-    if given.__class__ is dict:
-        entity, request_id, features = given.get("entity"), given.get("request_id"), given.get("features")
-        named = (entity is not None) + (request_id is not None) + 1
-        if features.__class__ is dict and named == len(given) and _usual(entity) and _usual(request_id):
-            return Asked(prediction_id, entity, None if entity is None else live.stored(entity), request_id, features)
-    return read_request(given, prediction_id, live.stored)
-
-
-def _usual(text: Any) -> bool:
-    return text is None or (text.__class__ is str and 0 < len(text) <= LONGEST and text.isprintable())
 
 
 class _Rest:

@@ -206,6 +206,8 @@ def origins(question: Question, arm: ArmRows) -> dict[str, str] | None:
     """
     looked_up = question.merged(arm.version).origins
     if looked_up is not None:
+        if looked_up.keys() == arm.features.keys():
+            return looked_up
         return {name: looked_up.get(name, "missing") for name in arm.features}
     given = question.asked.features
     if len(given) == len(arm.features) and not question.row(arm.version).problems:
