@@ -59,7 +59,8 @@ class Compared:
     split the traffic, or of paired differences where both scored the same unit. `challenger` and `champion` count
     what makes an asymptotic bound believable in each arm: events (errors, slow requests, positive labels), or units
     where there are no events. Paired units count in both. `units` are those of the challenger among the rows (all of
-    them where they are paired): with its events, they bound a rate that is too rare for anything asymptotic.
+    them where they are paired, as many as the largest weight goes into them where those are weighted): with its
+    events they bound a rate that is too rare for anything asymptotic, and say how much one unit may weigh.
     """
 
     difference: Moments = Moments()
@@ -78,10 +79,11 @@ class Gathered:
     first request that lacked a feature, once per rollout, in the epoch in which they happened; epochs in which one
     arm listened hold the discordant requests, at a share of 1/2. `by_mean` holds what bounds are computed on, by
     name: `errors`, `slow`, `missing`, `shift` (the change of the mean probability), `disagreement` (mean absolute
-    change of the probability; paired only), and what labels said: `log_loss` (of probabilities clipped to [.01, .99]),
-    `brier`, `profit` (its negative). `log_loss_paired` are paired losses where one arm listened: of an entity not acted
-    upon divided by its logged probability of that, 0 of one acted upon: their mean is everybody's. `labels` are ripe
-    predictions that entered, `unripe` those that may still, `contradicted` the share of labels in [0, 1] that were
+    change of the probability; paired only), `flipped` (the share decided otherwise; paired only), and what labels said:
+    `log_loss` (of probabilities clipped to [.01, .99]), `brier`, `profit` (its negative). `log_loss_paired` are paired
+    losses where one arm listened: of an entity not acted upon divided by its logged probability of that, 0 of one acted
+    upon: their mean is everybody's. `labels` are ripe predictions that entered, `unripe` those that may still,
+    `contradicted` the share of labels in [0, 1] that were
     told otherwise later, `complete_through` how far every feed of labels is complete. `shed` are requests that a
     listening arm let go unheard. `slow_over_us` is the 95th percentile of the champion's first scorings of the
     rollout, in microseconds: a request above it is slow, for the whole of it; None until there are enough to tell.

@@ -104,9 +104,13 @@ class Label:
             raise ValueError("a label names either an entity or a prediction")
 
 
+HELD_BACK = "none"
+"""The kind of an action that chance did not take: its probability is that with which it would have been."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What was done about a prediction (an offer sent), with the probability of acting."""
+    """What was done about a prediction (an offer sent), with the probability of acting; or `HELD_BACK`."""
 
     kind: str
     at: Instant

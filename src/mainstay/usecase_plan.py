@@ -27,6 +27,7 @@ class Margins(Section):
     missing: float = Field(0.01, gt=0, description="share of requests that lack a feature")
     shift: float = Field(0.02, gt=0, description="mean score, beyond what the gate measured on the holdout")
     disagreement: float = Field(0.02, gt=0, description="mean absolute change of the score, beyond the gate's")
+    flipped: float = Field(0.02, gt=0, description="share of decisions that differ, beyond the gate's")
     profit: float | None = Field(None, gt=0, description="a customer; where given, profit is judged, not log loss")
 
 

@@ -156,7 +156,10 @@ def test_an_equal_challenger_that_listens_is_left_alone() -> None:
     draw = np.random.default_rng(66)
     runs, looks = 200, 60
     alarms = sum(
-        any(failed(judged(found, measured=against(disagreement=0.055))) for found in shadowed(draw, looks))
+        any(
+            failed(judged(found, measured=against(disagreement=0.055, flipped=0.094)))
+            for found in shadowed(draw, looks)
+        )
         for _ in range(runs)
     )
     assert upper(alarms, runs) <= ALPHA
@@ -279,7 +282,7 @@ def canary(draw: np.random.Generator, looks_a_day: int = 12) -> str:
             sofar.split(
                 share, challenged, {name: np.where(challenged, arms[0][name], arms[1][name]) for name in arms[0]}
             )
-        verdict = judged(sofar.gathered(), STEPS[step], against(disagreement=0.022))
+        verdict = judged(sofar.gathered(), STEPS[step], against(disagreement=0.022, flipped=0.036))
         if verdict.outcome is Outcome.FAIL:
             return "rolled back"
         if verdict.outcome is Outcome.PASS and sofar.hours - entered >= STEPS[step].hold / timedelta(hours=1):

@@ -52,8 +52,8 @@ def around(value: float, half: float, rows: int = 1400) -> Estimate:
     return Estimate(value, value - half, value + half, rows)
 
 
-def against(shift: float = 0.0, disagreement: float = 0.01) -> Against:
-    return Against(CHAMPION, around(0.02, 0.007), around(shift, 0.002), around(disagreement, 0.001))
+def against(shift: float = 0.0, disagreement: float = 0.01, flipped: float = 0.02) -> Against:
+    return Against(CHAMPION, around(flipped, 0.007), around(shift, 0.002), around(disagreement, 0.001))
 
 
 @dataclass(frozen=True, slots=True)

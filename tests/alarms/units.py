@@ -16,6 +16,7 @@ from mainstay.measures.sequential import moments, weighted_difference
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 RATES = ("errors", "slow", "missing")
+THRESHOLD = 20 / 120
 
 
 @dataclass(slots=True)
@@ -52,6 +53,9 @@ class Sofar:
             self._add(name, moments(apart), of, other, size)
             if name == "shift":
                 self._add("disagreement", moments(np.abs(apart)), size, size, size)
+                flips = (one[name] >= THRESHOLD) != (two[name] >= THRESHOLD)
+                flipped = int(flips.sum())
+                self._add("flipped", moments(flips.astype(np.float64)), flipped, flipped, size)
             if name in self.counted:
                 self._epoch(self.counted[name], int((apart > 0).sum()), int((apart < 0).sum()), 0.5)
 

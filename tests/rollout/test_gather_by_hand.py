@@ -97,7 +97,7 @@ def _told(traffic: Traffic, rng: np.random.Generator) -> None:
             traffic.labels.append(Label(value, known, "crm", RULES.horizon, prediction_id=record.prediction_id))
         if rng.random() < 0.2:
             when, kind = after(float(np.round(rng.uniform(0, END), 5))), str(rng.choice(["offer", "none"]))
-            chance = float(np.round(rng.uniform(0, 0.9), 3))
+            chance = 1.0 if rng.random() < 0.1 else float(np.round(rng.uniform(0, 0.9), 3))
             about = {"entity": record.entity} if record.entity else {"prediction_id": record.prediction_id}
             traffic.actions.append(Action(kind, when, when, chance, 5.0, "crm", **about))
     for n in range(12):
@@ -180,15 +180,23 @@ class Sums:
     numbers: list[float] = field(default_factory=list)
     challenger: int = 0
     champion: int = 0
+    units: int = 0
+    heaviest: float = 1.0
 
     def psi(self, x: float, request: Request, event: bool, foretold: float = 0.0) -> None:
         weight = 1 / request.odds if request.challenged else -1 / (1 - request.odds)
         self.pair((x - foretold) * weight, event and request.challenged, event and not request.challenged)
+        self.units -= not request.challenged
 
     def pair(self, x: float, challenger: bool, champion: bool) -> None:
         self.numbers.append(x)
         self.challenger += challenger
         self.champion += champion
+        self.units += 1
+
+    def weighted(self, x: float, chance: float, acted: bool, event: bool) -> None:
+        self.pair(0.0 if acted else x / (1 - chance), event and not acted, event and not acted)
+        self.heaviest = max(self.heaviest, 1 / (1 - chance))
 
 
 class ByHand:
@@ -208,12 +216,14 @@ class ByHand:
         self.requests = self.step_requests = self.shed = self.labels = self.unripe = self.contradicted = 0
         self.seen: dict[str, set[str]] = defaultdict(set)
         self.before: dict[str, float] = {}
+        self.newest: datetime | None = None
         for request in requests_of(traffic):
             if not request.pinned and request.split in self.stage:
                 self.take(request)
 
     def take(self, r: Request) -> None:
         epoch, mode, _ = self.stage[r.split]
+        self.newest = max(self.newest or START, r.tries[-1].asked_at)
         theirs, ours = r.failed(CHALLENGER), r.failed(CHAMPION)
         self.requests += theirs is not None
         self.step_requests += theirs is not None and r.begun >= ROLLOUT.entered_at
@@ -275,13 +285,14 @@ class ByHand:
         if p is not None and q is not None:
             self.means["shift"].pair(p - q, True, True)
             self.means["disagreement"].pair(abs(p - q), True, True)
+            flipped = (p >= 0.5) != (q >= 0.5)
+            self.means["flipped"].pair(flipped, flipped, flipped)
             if (known := self.known(r)) is not None:
                 yes, action = known
-                if not self.changes:
-                    self.means["log_loss_paired"].pair(loss(p, yes) - loss(q, yes), yes, yes)
-                elif action is None or action.kind == "none":
-                    weight = 1 / (1 - action.probability) if action else 1.0
-                    self.means["log_loss_paired"].pair((loss(p, yes) - loss(q, yes)) * weight, yes, yes)
+                acted = self.changes and action is not None and action.kind != "none"
+                chance = action.probability if self.changes and action is not None else 0.0
+                if chance < 1:
+                    self.means["log_loss_paired"].weighted(loss(p, yes) - loss(q, yes), chance, acted, yes)
 
     def known(self, r: Request) -> tuple[bool, Action | None] | None:
         """Whether it was positive, as it entered, and what was done; None where it did not."""
@@ -337,6 +348,7 @@ def same(found: Compared, hand: Sums) -> None:
     assert found.difference.total == pytest.approx(math.fsum(hand.numbers), abs=1e-8)
     assert found.difference.squares == pytest.approx(math.fsum(x * x for x in hand.numbers), rel=1e-9)
     assert (found.challenger, found.champion) == (hand.challenger, hand.champion)
+    assert found.units == pytest.approx(hand.units / hand.heaviest, abs=1 if hand.heaviest > 1 else 0)
 
 
 SEEDS = [pytest.param(n, marks=[pytest.mark.long] if n >= 12 else []) for n in range(300)]
@@ -351,6 +363,7 @@ def test_the_evidence_is_what_the_rules_say_request_by_request(seed: int, town: 
     found = town.gathered(traffic, *splits, rollout=ROLLOUT, **options)
     hand = ByHand(traffic, splits, slow_over, changes)
     assert (found.requests, found.step_requests, found.shed) == (hand.requests, hand.step_requests, hand.shed)
+    assert found.newest == hand.newest
     assert (found.exposed, found.errors, found.missing) == tuple(map(hand.epochs, ("exposed", "errors", "missing")))
     assert set(found.by_mean) == set(hand.means)
     for name, sums in hand.means.items():

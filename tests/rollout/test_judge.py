@@ -89,7 +89,8 @@ def test_no_harm_is_met_by_quiet_guardrails_and_non_inferior_by_proof() -> None:
 
 
 def test_checks_come_in_the_order_of_what_makes_the_next_one_meaningful() -> None:
-    expected = ["health", "sample_ratio", "exposure", "errors", "slow", "missing", "shift", "disagreement", "log_loss"]
+    expected = ["health", "sample_ratio", "exposure", "errors", "slow", "missing", "shift"]
+    expected += ["disagreement", "flipped", "log_loss"]
     assert [made.name for made in told(quiet()).checks] == expected
     proving = [made.name for made in told(quiet(), PROVEN).checks]
     assert [name for name in proving if name not in expected] == ["errors_difference", "missing_difference"]
@@ -109,6 +110,7 @@ HARM = {
     "missing": quiet(missing=(Epoch(60, 5, 0.5),)),
     "shift": quiet(by_mean={"shift": compared(0.2, 0.3)}),
     "disagreement": quiet(by_mean={"disagreement": compared(0.2, 0.1)}),
+    "flipped": quiet(by_mean={"flipped": compared(0.2, 0.4)}),
     "log_loss": quiet(by_mean={"log_loss": compared(0.3, 0.5)}),
     "log_loss_paired": quiet(by_mean={"log_loss_paired": compared(0.2, 0.4)}),
 }
@@ -200,7 +202,10 @@ def test_rates_too_rare_for_events_are_proven_by_the_challengers_own() -> None:
 
 def test_two_arms_that_score_alike_to_the_last_bit_are_proven_alike() -> None:
     alike = Compared(Moments(2_000, 0.0, 0.0), 2_000, 2_000, 2_000)
-    verdict = told(quiet(exposed=(), by_mean={"shift": alike, "disagreement": alike, "log_loss_paired": alike}), PROVEN)
+    verdict = told(
+        quiet(exposed=(), by_mean={"shift": alike, "disagreement": alike, "flipped": alike, "log_loss_paired": alike}),
+        PROVEN,
+    )
     assert verdict.outcome is Outcome.INCONCLUSIVE  # of losses of up to ln 99 apart, 2,000 that are equal prove little
     assert named(verdict, "disagreement").outcome is Outcome.PASS
     assert named(verdict, "shift").outcome is Outcome.PASS

@@ -78,12 +78,13 @@ def paired_outcomes() -> Traffic:
     return traffic
 
 
-def test_paired_outcomes_are_of_those_not_acted_upon_weighted(town: Town) -> None:
+def test_paired_outcomes_of_those_not_acted_upon_are_weighted_and_those_of_the_others_are_0(town: Town) -> None:
     found = town.gathered(paired_outcomes(), SHADOW)
     each = -math.log(0.6) + math.log(0.8)
     paired = found.by_mean["log_loss_paired"].difference
-    assert (found.labels, paired.rows) == (3, 2)
-    assert paired.total == pytest.approx(each * 4 + each)
+    assert (found.labels, paired.rows) == (3, 3)
+    assert paired.total == pytest.approx(each * 4 + 0 + each)
+    assert found.by_mean["log_loss_paired"].units == 0
     assert "log_loss" not in found.by_mean
 
 

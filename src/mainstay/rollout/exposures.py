@@ -82,6 +82,8 @@ row AS (
     share, split, pinned, threshold,
     outcome <> 'ok' AS failed,
     CASE WHEN outcome = 'ok' AND probability BETWEEN 0 AND 1 THEN probability END AS probability,
+    CASE WHEN outcome = 'ok' AND probability BETWEEN 0 AND 1 AND decision IS NOT NULL THEN hash(decision) END
+      AS decision,
     CASE WHEN isfinite(scoring_us) THEN scoring_us END AS scoring_us,
     list_contains(list_value(*COLUMNS(lambda name: starts_with(name, 'o.') OR name = 'role')), 'missing')
       OR coalesce(list_has_any(list_transform(flags, lambda flag: split_part(flag, ':', 1)),
@@ -99,7 +101,7 @@ row AS (
   FROM gap WINDOW same AS (PARTITION BY request ORDER BY asked_at, tie)
 ), request AS (
   SELECT request, turn,
-    min(asked_at) AS begun, min_by(tie, nth) AS tie, min_by(unit, nth) AS unit,
+    min(asked_at) AS begun, max(asked_at) AS latest, min_by(tie, nth) AS tie, min_by(unit, nth) AS unit,
     min_by(challenged, nth) AS challenged, min_by(share, nth) AS share, min_by(split, nth) AS split,
     min_by(pinned, nth) AS pinned,
     bool_or(attempted) AS failed,
@@ -109,6 +111,8 @@ row AS (
     bool_or(failed) FILTER (h) AS h_failed,
     min_by(probability, nth) FILTER (c) AS c_probability,
     min_by(probability, nth) FILTER (h) AS h_probability,
+    min_by(decision, nth) FILTER (c) AS c_decision,
+    min_by(decision, nth) FILTER (h) AS h_decision,
     min_by(scoring_us, nth) FILTER (c) AS c_us,
     min_by(scoring_us, nth) FILTER (h) AS h_us,
     min_by(missing, nth) FILTER (c) AS c_missing,
@@ -160,7 +164,7 @@ SUMS = """
 ), paired AS (
   SELECT c_wrong::INT AS c_error, h_failed::INT AS h_error, (c_us > slow_over)::INT AS c_slow,
     (h_us > slow_over)::INT AS h_slow, c_missing::INT AS c_lacks, h_missing::INT AS h_lacks,
-    c_probability - h_probability AS moved
+    c_probability - h_probability AS moved, (c_decision <> h_decision)::INT AS flipped
   FROM both_heard, bound
 )
 SELECT 'split' AS what, epoch, challenged, odds, count(*) AS rows,
@@ -179,7 +183,8 @@ SELECT 'paired' AS what, count(*) AS rows,
   sum(abs(c_lacks - h_lacks)) AS missing_differ,
   sum(c_lacks) FILTER (h_lacks IS NOT NULL) AS c_missing, sum(h_lacks) FILTER (c_lacks IS NOT NULL) AS h_missing,
   count(moved) AS probabilities, sum(moved::DECIMAL(38, 12))::DOUBLE AS total,
-  sum(abs(moved)::DECIMAL(38, 12))::DOUBLE AS apart, sum((moved * moved)::DECIMAL(38, 12))::DOUBLE AS squares
+  sum(abs(moved)::DECIMAL(38, 12))::DOUBLE AS apart, sum((moved * moved)::DECIMAL(38, 12))::DOUBLE AS squares,
+  count(flipped) AS decisions, sum(flipped) AS flipped
 FROM paired
 UNION ALL BY NAME
 SELECT 'errors' AS what, epoch, challenged, count(*) AS rows FROM first_error GROUP BY epoch, challenged
@@ -190,7 +195,7 @@ SELECT 'counts' AS what, count(c_failed) AS requests, count(c_failed) FILTER (be
   count(*) FILTER (
     mode = 'paired' AND ((c_failed IS NULL AND NOT h_failed) OR (h_failed IS NULL AND NOT c_failed))
   ) AS shed,
-  (SELECT slow_over FROM bound) AS slow_over
+  max(latest) AS newest, (SELECT slow_over FROM bound) AS slow_over
 FROM judged
 """
 """What the guardrails go by, as sums: a row per epoch, arm and logged share, and one for paired units."""

@@ -15,7 +15,7 @@ The last minute is left out: what was asked in it may not have been shipped.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mainstay.gathered import Compared, Epoch, Gathered, Moments
 from mainstay.ledger.facts import Fact
@@ -78,6 +78,7 @@ def _filled(none: Gathered, found: Sequence[Stage], rows: Sequence[Row], told: O
         "missing": _added(_events(split, "missing", "missing_rows"), _discordant(pairs, "missing", "missing_rows")),
         "shift": _added(_shift(split), _moved(pairs, "total")),
         "disagreement": _moved(pairs, "apart"),
+        "flipped": _flipped(pairs),
         **told.by_mean,
     }
     could = sum(int(row["probabilities"]) for row in (*split, pairs))
@@ -95,6 +96,7 @@ def _filled(none: Gathered, found: Sequence[Stage], rows: Sequence[Row], told: O
         complete_through=told.complete_through,
         shed=int(counts["shed"]),
         slow_over_us=counts["slow_over"],
+        newest=None if counts["newest"] is None else counts["newest"].astimezone(UTC),
     )
 
 
@@ -114,12 +116,13 @@ def _weighted(total: float, squares: float, row: Row, rows: int) -> Moments:
 
 
 def _events(split: Sequence[Row], name: str, among: str) -> Compared:
-    difference, arms = Moments(), [0, 0]
+    difference, arms, units = Moments(), [0, 0], 0
     for row in split:
-        events = int(row[name])
-        difference += _weighted(events, events, row, int(row[among]))
+        events, rows = int(row[name]), int(row[among])
+        difference += _weighted(events, events, row, rows)
         arms[bool(row["challenged"])] += events
-    return Compared(difference, arms[1], arms[0])
+        units += rows if row["challenged"] else 0
+    return Compared(difference, arms[1], arms[0], units)
 
 
 def _shift(split: Sequence[Row]) -> Compared:
@@ -128,7 +131,7 @@ def _shift(split: Sequence[Row]) -> Compared:
         rows = int(row["probabilities"])
         difference += _weighted(row["total"] or 0.0, row["squares"] or 0.0, row, rows)
         arms[bool(row["challenged"])] += rows
-    return Compared(difference, arms[1], arms[0])
+    return Compared(difference, arms[1], arms[0], arms[1])
 
 
 def _discordant(pairs: Row, name: str, among: str) -> Compared:
@@ -136,13 +139,25 @@ def _discordant(pairs: Row, name: str, among: str) -> Compared:
     total, squares, *arms = (
         int(pairs[each] or 0) for each in (f"{name}_total", f"{name}_differ", f"c_{name}", f"h_{name}")
     )
-    return Compared(Moments(int(pairs[among]), float(total), float(squares)), *arms)
+    rows = int(pairs[among])
+    return Compared(Moments(rows, float(total), float(squares)), *arms, rows)
 
 
 def _moved(pairs: Row, name: str) -> Compared:
     rows = int(pairs["probabilities"])
-    return Compared(Moments(rows, pairs[name] or 0.0, pairs["squares"] or 0.0), rows, rows)
+    return Compared(Moments(rows, pairs[name] or 0.0, pairs["squares"] or 0.0), rows, rows, rows)
+
+
+def _flipped(pairs: Row) -> Compared:
+    """The share of pairs decided otherwise: a flip is an event of both arms."""
+    rows, flips = int(pairs["decisions"]), int(pairs["flipped"] or 0)
+    return Compared(Moments(rows, float(flips), float(flips)), flips, flips, rows)
 
 
 def _added(one: Compared, other: Compared) -> Compared:
-    return Compared(one.difference + other.difference, one.challenger + other.challenger, one.champion + other.champion)
+    return Compared(
+        one.difference + other.difference,
+        one.challenger + other.challenger,
+        one.champion + other.champion,
+        one.units + other.units,
+    )

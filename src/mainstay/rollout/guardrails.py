@@ -1,4 +1,4 @@
-"""Is the challenger doing harm? One check each for errors, slowness, missing features, scores and disagreement.
+"""Is the challenger doing harm? One check each for errors, slowness, missing features, scores and decisions.
 
 One alpha, the plan's, is shared over all that can roll a challenger back; the shares are fixed before the first look:
 
@@ -8,7 +8,8 @@ One alpha, the plan's, is shared over all that can roll a challenger back; the s
 | slow              | .15   | .0075  | slow requests are at most the margin more          | confidence sequence   |
 | missing           | .10   | .005   | a feature is no likelier to be missing             | error-count e-process |
 | shift             | .10   | .005   | the mean score moved as on the holdout +- margin   | the same, two sides   |
-| disagreement      | .05   | .0025  | scores differ as on the holdout + margin; paired   | confidence sequence   |
+| disagreement      | .025  | .00125 | scores differ as on the holdout + margin; paired   | confidence sequence   |
+| flipped           | .025  | .00125 | so do decisions: a wrong threshold moves no score  | confidence sequence   |
 | objective, split  | .10   | .005   | log loss or profit is at most the margin worse     | confidence sequence   |
 | objective, paired | .10   | .005   | the same, on entities that both arms scored        | confidence sequence   |
 
@@ -37,7 +38,8 @@ BUDGET: Mapping[str, float] = MappingProxyType(
         "slow": 0.15,
         "missing": 0.10,
         "shift": 0.10,
-        "disagreement": 0.05,
+        "disagreement": 0.025,
+        "flipped": 0.025,
         "objective": 0.10,
         "objective_paired": 0.10,
     }
@@ -61,6 +63,8 @@ class Measured(Protocol):
     def score_shift(self) -> Estimate: ...
     @property
     def disagreement(self) -> Estimate: ...
+    @property
+    def flipped_share(self) -> Estimate: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ def guardrails(champion: str, plan: Plan, step: Step, measured: Measured | None,
         _slow(margins.slow, alpha, proving, found),
         *_events("missing", found.missing, margins.missing, alpha, proving, found),
         _shift(champion, margins.shift, alpha, proving, measured, found),
-        _disagreement(champion, margins.disagreement, alpha, proving, measured, found),
+        _paired("disagreement", champion, margins.disagreement, alpha, proving, measured, found),
+        _paired("flipped", champion, margins.flipped, alpha, proving, measured, found),
     ]
 
 
@@ -130,18 +135,17 @@ def _shift(
     return replace(made, reason=f"{made.reason} (on the holdout {shift.value:.4g})")
 
 
-def _disagreement(
-    champion: str, margin: float, alpha: float, proving: bool, measured: Measured | None, found: Gathered
+def _paired(
+    name: str, champion: str, margin: float, alpha: float, proving: bool, measured: Measured | None, found: Gathered
 ) -> Check:
-    if "disagreement" not in found.by_mean:
-        return absent("disagreement", "disagreement does not apply: no request was scored by both arms")
-    apart = _held_to("disagreement", champion, measured)
+    """Do scores, or decisions, differ by more than the gate measured? Asked where both arms scored the same."""
+    if name not in found.by_mean:
+        return absent(name, f"{name} does not apply: no request was scored by both arms")
+    apart = _held_to(name, champion, measured)
     if isinstance(apart, Check):
         return apart
-    level = Level(BUDGET["disagreement"] * alpha, alpha, span=1.0)
-    made = bounded(
-        "disagreement", found.by_mean["disagreement"], Limit(at_most=apart.high + margin), level, proving=proving
-    )
+    level = Level(BUDGET[name] * alpha, alpha, span=1.0, rate=name == "flipped")
+    made = bounded(name, found.by_mean[name], Limit(at_most=apart.high + margin), level, proving=proving)
     return replace(made, reason=f"{made.reason} (on the holdout {apart.value:.4g})")
 
 
@@ -154,7 +158,11 @@ def _held_to(name: str, champion: str, measured: Measured | None) -> Estimate | 
         return absent(name, f"{name} does not apply: the gate compared this version with none")
     if measured.champion != champion:
         return absent(name, f"{name} does not apply: the gate compared with {measured.champion}, not with {champion}")
-    found = measured.score_shift if name == "shift" else measured.disagreement
+    found = {
+        "shift": measured.score_shift,
+        "disagreement": measured.disagreement,
+        "flipped": measured.flipped_share,
+    }[name]
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return absent(name, f"{name} does not apply: what the gate measured is not a number")
     return found
@@ -210,8 +218,9 @@ def interval(found: Compared, level: Level) -> Estimate | None:
     elif level.rate and 0 <= found.challenger <= found.units and found.units:
         low, high = -1.0, rate_at_most(found.challenger, found.units, level.proof)
         method = "beta-binomial mixture, of the challenger alone"
-    elif level.span is not None and moments.rows >= ROWS and not spread > 0:
-        unseen = level.span * rate_at_most(0, moments.rows - 1, min(level.harm, level.proof))
+    elif level.span is not None and moments.rows >= ROWS and not spread > 0 and found.units:
+        weight = max(1.0, moments.rows / found.units)
+        unseen = weight * level.span * rate_at_most(0, moments.rows - 1, min(level.harm, level.proof))
         low, high, method = moments.mean - unseen, moments.mean + unseen, "beta-binomial mixture, of what was not seen"
     else:
         return None

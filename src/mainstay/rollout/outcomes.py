@@ -13,11 +13,10 @@ from mainstay.ledger.joined import Rules, joined, proven
 from mainstay.ledger.observations import EVER
 from mainstay.measures.sequential import moments, weighted_difference
 from mainstay.nouns import Window
+from mainstay.observed import HELD_BACK
 from mainstay.rollout.exposures import SCORED, Asking
 from mainstay.usecase import Profit
 
-HELD_BACK = "none"
-"""The kind of an action that was not taken: its probability is that with which it might have been."""
 LEAST = 0.01
 """Probabilities are clipped to [.01, .99] before their logarithm is taken."""
 HOUR = timedelta(hours=1)
@@ -46,7 +45,9 @@ def outcomes(
     that the champion's score foretells, where it scored the entity before there was an assignment. The profit of a
     unit is what its action cost and what was lost if it is positive after all; where actions change no outcome, what
     acting on the decision would have earned (`measures.money.Offer`). `log_loss_paired` are losses of both arms at
-    one unit, of those not acted upon, each over the probability that it was not; or of all, where that changed nothing.
+    one unit, alike for all where actions change no outcome. Else each over the probability that it was not acted upon,
+    and 0 of one that was: the mean is what everybody's would have been had nobody been acted upon (Horvitz and
+    Thompson, 1952). Whoever is acted upon for certain says nothing of that, and is left out, whichever way it went.
     Whoever was held back by chance is told as an action of kind `none` with its probability; who was not told of at
     all would not have been acted upon.
     """
@@ -128,15 +129,17 @@ class _Known:
         guessed = np.broadcast_to(foretold, harm.shape)[among]
         psi = weighted_difference(harm[among], challenged[among], self.number("odds")[among], guessed)
         events = self.positive & among
-        return Compared(moments(psi), int((events & challenged).sum()), int((events & ~challenged).sum()))
+        of, other = int((events & challenged).sum()), int((events & ~challenged).sum())
+        return Compared(moments(psi), of, other, int((among & challenged).sum()))
 
     def paired(self, action_changes_outcome: bool) -> Compared:
         theirs, ours = (log_loss(self.number(name), self.positive) for name in ("c_probability", "h_probability"))
-        weight = np.ones(ours.shape)
-        among = ~self.parted
-        if action_changes_outcome:
-            acting = np.where(self.held_back, self.number("action_probability"), 0.0)
-            among = among & ~self.acted & (acting < 1)
-            weight[among] = 1 / (1 - acting[among])
-        events = int((self.positive & among).sum())
-        return Compared(moments(((theirs - ours) * weight)[among]), events, events)
+        told = self.held_back | self.acted
+        acting = np.where(action_changes_outcome & told, self.number("action_probability"), 0.0)
+        counted = np.where(action_changes_outcome & self.acted, 0.0, 1.0)
+        among = ~self.parted & (acting < 1)
+        weight = 1 / (1 - acting[among])
+        numbers = (theirs - ours)[among] * counted[among] * weight
+        events = int((self.positive & among & (counted > 0)).sum())
+        units = int(among.sum() / weight.max(initial=1.0))
+        return Compared(moments(numbers), events, events, units)
