@@ -7,7 +7,7 @@ again. Two operators share the work by a lease, and by the numbers of the facts:
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mainstay.decided import Decision, Move
 from mainstay.digests import short
@@ -19,6 +19,7 @@ from mainstay.journeys.rollout import Stage, live_configuration, running, stage,
 from mainstay.ledger.kinds import DECISIONS, SPLITS
 from mainstay.ledger.leases import give_back, take
 from mainstay.rollout.advance import BEFORE, advance, begin, taken_away
+from mainstay.rollout.gather import LEFT_OUT
 from mainstay.wiring import Platform
 
 OPERATOR = "operator"
@@ -35,8 +36,17 @@ class Ticked:
     decision: Decision | None = None
 
 
-def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATOR, lease: float = 30.0) -> Ticked:
+def tick(
+    platform: Platform,
+    use_case: str,
+    now: datetime,
+    holder: str = OPERATOR,
+    lease: float = 30.0,
+    lag: timedelta = LEFT_OUT,
+) -> Ticked:
     """One look at a use case, by the operator that calls itself `holder`, who keeps it for `lease` seconds.
+
+    It judges by what was asked until `lag` before now.
 
     It moves the rollout that runs, or starts that of the version whose turn it is. What somebody else wrote meanwhile
     is left for the next tick. Unavailable while the world is down; then nothing was half-written.
@@ -48,7 +58,7 @@ def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATO
         if rollout is None:
             return Ticked(True, _next_in_turn(platform, use_case, now))
         here = stage(platform, use_case, rollout)
-        decision = decided(platform, use_case, here, now)
+        decision = decided(platform, use_case, here, now, lag)
         if not _is_news(platform, use_case, decision):
             return Ticked(True, None, decision)
         write(platform, use_case, here, decision, OPERATOR)
@@ -57,7 +67,7 @@ def tick(platform: Platform, use_case: str, now: datetime, holder: str = OPERATO
     return Ticked(True, _told(here, decision), decision)
 
 
-def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> Decision:
+def decided(platform: Platform, use_case: str, here: Stage, now: datetime, lag: timedelta = LEFT_OUT) -> Decision:
     """What becomes of a rollout at a time. Nothing is written."""
     rollout = here.rollout.body
     step = rollout.step if here.begun else BEFORE
@@ -66,7 +76,7 @@ def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> De
         return Decision(rollout.id, now, step, Move.GO_HOME, ended, rollout.configuration)
     if not here.begun:
         return begin(rollout, here.plan, replicas_of(platform, use_case, rollout, now), now)
-    gathered = evidence_of(platform, use_case, rollout, here.configuration, now)
+    gathered = evidence_of(platform, use_case, rollout, here.configuration, now, lag)
     verdict = verdict_of(platform, use_case, rollout, here.configuration, gathered)
     return advance(rollout, here.plan, verdict, gathered, now)
 
@@ -119,6 +129,7 @@ def operate(
     holder: str,
     wait: Callable[[float], bool],
     tell: Tell,
+    lag: timedelta = LEFT_OUT,
 ) -> None:
     """Tick every so many seconds, until `wait` (given seconds) returns True; then give the leases back.
 
@@ -131,7 +142,7 @@ def operate(
         began = time.monotonic()
         names = _named(use_cases, tell, said)
         for name in names:
-            _one(platform, name, holder, lease, tell, said, mirrored)
+            _one(platform, name, holder, lease, tell, said, mirrored, lag)
         if wait(max(0.0, every - (time.monotonic() - began))):
             break
     for name in names:
@@ -157,10 +168,11 @@ def _one(
     tell: Tell,
     said: dict[str, str],
     mirrored: dict[str, int],
+    lag: timedelta,
 ) -> None:
     """Tick one use case and bring the world in line with it. Its trouble is not that of the others."""
     try:
-        done = tick(platform, use_case, platform.settings.clock(), holder, lease)
+        done = tick(platform, use_case, platform.settings.clock(), holder, lease, lag)
     except MainstayError as error:
         _once(f"{use_case}: {error}", use_case, tell, said)
         return
