@@ -200,3 +200,16 @@ def test_the_incumbent_is_the_first_that_does_not_stand_by(world: "World") -> No
     assert arms.live is not None
     assert arms.live.incumbent == "1.1.0"
     assert scored("1.1.0", lambda: 0.5, math.isfinite).ending is Ending.OK
+
+
+def test_waiting_for_a_processor_is_no_slowness_of_an_arm() -> None:
+    def waits_and_works() -> float:
+        time.sleep(0.2)
+        until = time.thread_time() + 0.01
+        while time.thread_time() < until:
+            pass
+        return 0.5
+
+    attempt = scored("1.1.0", waits_and_works, bool)
+    assert attempt.ending is Ending.OK
+    assert 10_000 <= attempt.scoring_us < 100_000
