@@ -242,7 +242,7 @@ def cases(bundle: Bundle, other: Bundle) -> list[Case]:
         Case("throws", back, errors, bundle, turned(other, "raises"), ("raised",)),
         Case("hangs", back, errors, bundle, turned(other, "hangs"), ("late",)),
         Case("not a number", back, errors, bundle, turned(other, "not a number"), ("not_finite",)),
-        Case("slow", back, "slow, challenger minus champion, is", bundle, turned(other, "slow", 20_000), old=0.6),
+        Case("slow", back, "slow, challenger minus champion, is", bundle, turned(other, "slow", 50_000), old=0.6),
         Case("worse", back, "log_loss, challenger minus champion, is", bundle, other, told=True),
         Case("nobody asks", home, "no data", bundle, other, (), deadline="20s", traffic=False),
     ]
@@ -255,7 +255,7 @@ def test_each_challenger_ends_where_it_should_and_no_customer_gets_an_error(
     made = cases(tiny_bundle, tiny_other_bundle)
     homes = [opened_with(case, tmp_path / case.name.replace(" ", "-"), tiny_keys, tiny_signer) for case in made]
     with ThreadPoolExecutor(AT_ONCE) as crowd:
-        found = list(crowd.map(lambda pair: rolled_out(*pair, running), zip(made, homes, strict=True)))
+        found = list(crowd.map(lambda case, home: rolled_out(case, home, running), made, homes))
     for case, ended in zip(made, found, strict=True):
         assert ended.phase is case.phase, (case.name, ended)
         assert case.why in ended.reason, (case.name, ended)
