@@ -150,7 +150,7 @@ SUMS = """
 , scored AS (
   SELECT h_us FROM judged WHERE NOT h_failed AND h_us IS NOT NULL ORDER BY begun, tie LIMIT $first
 ), bound AS (
-  SELECT coalesce($slow_over_us, 
+  SELECT coalesce($slow_over_us,
     CASE WHEN count(*) = $first THEN list_sort(list(h_us))[$place] + $aside END) AS slow_over
   FROM scored
 ), trouble AS (
