@@ -18,6 +18,7 @@ from tests.alarms.bounds import lower
 from tests.alarms.traffic import BETTER, LABEL, ROLLOUT, SCORE, START, Floats, against
 
 from mainstay.churn.customers import columns, draw, leaving_probability
+from mainstay.churn.offers import OFFERED, fates
 from mainstay.gathered import Compared, Gathered, Moments
 from mainstay.measures.sequential import weighted_difference
 from mainstay.rollout.judge import judge
@@ -151,9 +152,10 @@ def saved(draw_of: np.random.Generator, rows: int) -> tuple[dict[str, Floats], N
     truth = np.clip(draw_of.choice(SCORE, rows), 1e-3, 1 - 1e-3)
     logit = np.log(truth / (1 - truth))
     one, other = (np.clip(1 / (1 + np.exp(-logit - draw_of.normal(0, 0.5, rows))), 0.01, 0.99) for _ in range(2))
-    acting = np.where(other >= 20 / 120, 0.8, 0.0)  # the champion answers; what it flags is acted upon, save a fifth
+    acting = np.where(other >= 20 / 120, OFFERED, 0.0)  # the champion answers; a fifth of whom it flags is left alone
     acted = draw_of.random(rows) < acting
-    leaves = (draw_of.random(rows) < truth) & ~(acted & (draw_of.random(rows) < 0.3))
+    leaves, persuadable = fates(truth, *draw_of.random((2, rows)))
+    leaves &= ~(acted & persuadable)
     apart = np.where(leaves, np.log(other / one), np.log((1 - other) / (1 - one)))
     return {"everybody": apart, "those not acted upon, weighted": np.where(acted, 0.0, apart / (1 - acting))}, leaves
 

@@ -237,9 +237,12 @@ def test_offers_are_made_with_the_probability_given_and_told() -> None:
 
     days = live(60, customers=5_000, policy=some)
     offered = sum(len(day.asked["customerID"]) for day in days[:-1])
-    made = [action for day in days for action in day.actions]
+    told = [action for day in days for action in day.actions]
+    made = [action for action in told if action.kind == "offer"]
+    assert len(told) == offered
     assert len(made) / offered == pytest.approx(0.25, abs=0.025)
-    assert {(action.kind, action.probability) for action in made} == {("offer", 0.25)}
+    costs = {(action.kind, action.probability, action.cost) for action in told}
+    assert costs == {("offer", 0.25, 20.0), ("none", 0.25, 0.0)}
     assert days[1].actions[0].at == days[1].window.start
 
 

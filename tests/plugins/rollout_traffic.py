@@ -99,12 +99,15 @@ class Traffic:
     def both(self, minutes: float, theirs: float | None, ours: float | None, **more: Any) -> None:
         """A request that the champion answered and the challenger heard; None where the arm raised."""
         more = {"share": 1.0, **more}
-        failed = {"outcome": Ending.RAISED, "probability": None, "scores": ()}
+        failed: dict[str, Any] = {"outcome": Ending.RAISED, "probability": None, "scores": (), "decision": None}
         if ours is None:
             self.record(minutes, role=Role.ATTEMPTED, outcome=Ending.RAISED, **more)
             return
         first = self.record(minutes, probability=ours, **more)
-        told = failed if theirs is None else {"probability": theirs, "scores": (1 - theirs, theirs)}
+        told = failed
+        if theirs is not None:
+            decision = "Yes" if theirs >= 0.5 else "No"
+            told = {"probability": theirs, "scores": (1 - theirs, theirs), "decision": decision}
         self.beside(first, Role.LISTENED, CHALLENGER, **told)
 
 

@@ -18,7 +18,7 @@ from rollout_traffic import (
     split,
 )
 
-from mainstay.gathered import Epoch, Gathered
+from mainstay.gathered import Compared, Epoch, Gathered, Moments
 from mainstay.nouns import Arm
 from mainstay.observed import Ending, Feed, Replica, Role
 from mainstay.rollout.gather import gather
@@ -76,15 +76,16 @@ def test_a_challenger_that_failed_before_the_champion_answered_has_failed(town: 
     found = town.gathered(traffic)
     assert found.errors == (Epoch(1, 0, 0.5),)
     assert found.requests == 1
-    assert (found.by_mean["errors"].challenger, found.by_mean["errors"].champion) == (1, 0)
-    assert found.by_mean["errors"].difference.total == 2.0
+    errors = found.by_mean["errors"]
+    assert (errors.challenger, errors.champion, errors.units) == (1, 0, 1)
+    assert errors.difference.total == 2.0
 
 
-@pytest.mark.parametrize("how", [Ending.RAISED, Ending.LATE, Ending.NOT_FINITE])
-def test_a_champion_that_failed_has_failed_too(how: Ending, town: Town) -> None:
+def test_a_champion_that_failed_has_failed_too_however_it_did(town: Town) -> None:
     traffic = Traffic()
-    traffic.record(1, CHAMPION, role=Role.ATTEMPTED, outcome=how)
-    assert town.gathered(traffic).errors == (Epoch(0, 1, 0.5),)
+    for how in (Ending.RAISED, Ending.LATE, Ending.NOT_FINITE):
+        traffic.record(1, CHAMPION, role=Role.ATTEMPTED, outcome=how)
+    assert town.gathered(traffic).errors == (Epoch(0, 3, 0.5),)
 
 
 def test_the_champions_answer_stands_for_the_arm_that_failed(town: Town) -> None:
@@ -119,6 +120,15 @@ def test_what_was_served_under_another_rollouts_split_is_passed_over(town: Town)
     traffic.record(3, split=9)
     found = town.gathered(traffic, split(1, 0.5, rollout="r0"), split(2, 0.5))
     assert found.exposed == (Epoch(0, 1, 0.5),)
+
+
+def test_the_newest_request_is_told_and_its_last_try_counts(town: Town) -> None:
+    traffic = Traffic()
+    traffic.record(1)
+    for minutes in (20, 30):
+        traffic.record(minutes, request="same", entity="ada")
+    traffic.record(40, pinned=True)
+    assert town.gathered(traffic).newest == after(30)
 
 
 def test_who_is_pinned_is_in_none_of_the_numbers(town: Town) -> None:
@@ -270,10 +280,12 @@ def test_scores_and_times_of_those_who_heard_the_same_are_paired(town: Town) -> 
     traffic = Traffic()
     traffic.both(1, theirs=0.4, ours=0.5)
     traffic.both(2, theirs=0.5, ours=0.2)
+    traffic.both(3, theirs=0.7, ours=0.7)
     found = town.gathered(traffic, SHADOW, slow_over_us=99.0).by_mean
     assert found["shift"].difference.total == pytest.approx(-0.1 + 0.3)
     assert found["disagreement"].difference.total == pytest.approx(0.1 + 0.3)
-    assert (found["slow"].difference.rows, found["slow"].challenger, found["slow"].champion) == (2, 2, 2)
+    assert found["flipped"] == Compared(Moments(3, 2, 2), 2, 2, 3)
+    assert (found["slow"].difference.rows, found["slow"].challenger, found["slow"].champion) == (3, 3, 3)
 
 
 def test_what_a_listener_never_heard_is_counted_as_shed(town: Town) -> None:

@@ -351,7 +351,7 @@ def same(found: Compared, hand: Sums) -> None:
     assert found.units == pytest.approx(hand.units / hand.heaviest, abs=1 if hand.heaviest > 1 else 0)
 
 
-SEEDS = [pytest.param(n, marks=[pytest.mark.long] if n >= 12 else []) for n in range(300)]
+SEEDS = [pytest.param(n, marks=[pytest.mark.long] if n >= 8 else []) for n in range(300)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

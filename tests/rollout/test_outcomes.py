@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from rollout_traffic import CHALLENGER, CHAMPION, HOUR, RULES, START, Town, Traffic, after, split
 
 from mainstay.observed import Action, Feed, Label
+from mainstay.rollout.outcomes import unacted
 from mainstay.usecase import Profit
 
 SHADOW = split(1, 0, listens=True)
@@ -116,3 +118,22 @@ def test_the_horizon_and_the_grace_both_have_to_pass(town: Town) -> None:
     traffic.feeds.append(Feed("crm", START + 13 * HOUR, START + 13 * HOUR))
     before, at = (town.gathered(traffic, minutes=minutes) for minutes in (13 * 60 - 0.001, 13 * 60))
     assert (before.unripe, before.labels, at.unripe, at.labels) == (1, 0, 0, 1)
+
+
+def test_what_was_seen_of_those_not_acted_upon_tells_without_bias_what_would_have_been() -> None:
+    draw = np.random.default_rng(11)
+    chance = np.array([0.0, 0.3, 0.9] * 100)
+    alone, offered = draw.normal(1 + chance, 1), draw.normal(-5, 1, chance.size)  # losses, left alone or acted upon
+    made = []
+    for _ in range(4_000):
+        acted = draw.random(chance.size) < chance
+        numbers, heaviest = unacted(np.where(acted, offered, alone), acted, chance)
+        made.append(numbers.mean())
+    assert heaviest == pytest.approx(10)
+    assert abs(np.mean(made) - alone.mean()) < 4 * np.std(made) / math.sqrt(len(made))
+
+
+def test_who_is_acted_upon_for_certain_says_nothing_of_the_others() -> None:
+    numbers, heaviest = unacted(np.array([1.0, 2.0, 3.0]), np.array([True, False, False]), np.array([1.0, 1.0, 0.5]))
+    assert (numbers.tolist(), heaviest) == ([6.0], 2.0)
+    assert unacted(np.array([1.0]), np.array([True]), np.array([1.0]))[1] == 1.0

@@ -12,7 +12,7 @@ from mainstay.errors import MainstayError, Unavailable
 from mainstay.ledger.facts import Ledger
 from mainstay.ledger.feedback import note
 from mainstay.logged import decode_header, observed
-from mainstay.observed import Action, Counted, Feed, Label, Told
+from mainstay.observed import HELD_BACK, Action, Counted, Feed, Label, Told
 from mainstay.serving.access import Access
 from mainstay.serving.answering import Answering
 from mainstay.serving.app import create_app
@@ -156,6 +156,7 @@ def test_a_bad_label_is_rejected_with_its_place_and_spoils_no_other(
         ({"cost": -1}, "cost"),
         ({"cost": "20"}, "cost"),
         ({"kind": None}, "kind"),
+        ({"kind": "none", "probability": 1}, "probability"),
         ({"at": None}, "at"),
     ],
 )
@@ -163,6 +164,13 @@ def test_a_bad_action_is_rejected_with_its_place(asks: "Client", changed: dict[s
     answer = taken(asks.post("/feedback", json={"actions": [ACTED | changed]}))
     assert (answer["accepted"], answer["rejected"]) == (0, 1)
     assert answer["errors"][0]["field"] == f"actions.0.{field}"
+
+
+def test_who_was_held_back_by_chance_is_told_with_the_probability_of_acting(asks: "Client", desk: Desk) -> None:
+    held = {"prediction_id": "p1", "kind": "none", "at": PAST, "probability": 0.8}
+    assert taken(asks.post("/feedback", json={"actions": [held], "source": "crm"}))["accepted"] == 1
+    past = datetime(2025, 12, 1, tzinfo=UTC)
+    assert desk.logged() == [Action(HELD_BACK, past, NOW, 0.8, 0.0, "crm", None, "p1")]
 
 
 def test_a_completeness_that_is_no_time_is_rejected(asks: "Client") -> None:

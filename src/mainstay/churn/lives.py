@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.churn import customers
+from mainstay.churn.offers import COST, SAVED, fates
 from mainstay.churn.simulate import HORIZON, LATEST, MOST, Population
 from mainstay.errors import Refused
 from mainstay.nouns import Value, Window
-from mainstay.observed import Action, Label
+from mainstay.observed import HELD_BACK, Action, Label
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -29,7 +30,6 @@ _MONTH: Final = 365 / 12  # days between two bills
 _SOONEST, _LATEST_GAP = 31.0, 149.0  # days between two times that a customer asks, uniformly
 _CHANGES: Final = 0.03  # of the customers, each month: for the contract, the price and every service
 _PROMPT: Final = 0.25  # days within which a label is known that is not late
-_OFFER_COST: Final = 20.0  # USD
 # Found by simulating two years of 20,000 customers: with these the base rate and the marginals stay.
 _NEW: Final = 0.5  # of those who take a leaver's place; the rest bring as many months as the leaver had
 _MOVES_AWAY: Final = 0.2  # each month, of the customers of the longest tenure: still customers, but not of this town
@@ -43,7 +43,7 @@ class Habits:
     asks and stays, those after which she is reported as gone by mistake, and set right when her 30 days are over.
     """
 
-    save_rate: float = 0.3
+    save_rate: float = SAVED
     late: float = 0.04
     mistaken: float = 0.005
 
@@ -70,7 +70,8 @@ class Day:
 
     `asked` are the customers who ask to be scored, in order of time: Telco's columns without `Churn`, and `observed_at`
     (datetime64[us]). `labels` became known in this day, in the order of `known_at`; `actions` are the offers that were
-    made. Whatever became true before `complete_through` has arrived by the end of the day.
+    made, and of kind `none` those that chance did not make. Whatever became true before `complete_through` has arrived
+    by the end of the day.
     """
 
     window: Window
@@ -118,6 +119,7 @@ class Town:
     def step(self, offers: Mapping[str, float] | None = None) -> Day:
         """The next day. `offers`: the probability in [0, 1] that an offer is made as it begins, by customer.
 
+        `mainstay.churn.offers` makes them of decisions. Whoever is not made the offer is told of too, as held back.
         An offer keeps a would-be leaver who is persuadable and has not left yet; it does nothing for anybody else.
         Raises Refused, and no day passes, for a customer who never lived here or a probability outside [0, 1].
         """
@@ -145,10 +147,12 @@ class Town:
         actions = []
         for entity, probability in sorted(offers.items()):
             house = self._house[entity]
-            if u[house] < probability:
-                actions.append(Action("offer", now, now, probability, _OFFER_COST, "simulator", entity))
-                if self._names[house] == entity and self._persuadable[house]:
-                    self._leaves_at[house] = np.inf
+            if u[house] >= probability:
+                actions.append(Action(HELD_BACK, now, now, probability, 0.0, "simulator", entity))
+                continue
+            actions.append(Action("offer", now, now, probability, COST, "simulator", entity))
+            if self._names[house] == entity and self._persuadable[house]:
+                self._leaves_at[house] = np.inf
         return tuple(actions)
 
     def _bill(self) -> None:
@@ -187,12 +191,13 @@ class Town:
         houses = np.flatnonzero(self._asks_at < self._day + 1)
         houses = houses[np.argsort(self._asks_at[houses], kind="stable")]
         who = customers.take(self._traits, houses)
-        leaves = chance[houses] < customers.leaving_probability(who)
+        leaving = customers.leaving_probability(who)
+        leaves, persuadable = fates(leaving, chance[houses], persuaded[houses], self._habits.save_rate)
         self._asked_at[houses] = asked_at = self._asks_at[houses]
         self._asks_at[houses] += _SOONEST + gap[houses] * (_LATEST_GAP - _SOONEST)
         would_leave_at = asked_at + when[houses] * (HORIZON / _DAY)
         self._leaves_at[houses] = np.where(leaves, would_leave_at, np.inf)
-        self._persuadable[houses] = leaves & (persuaded[houses] < self._habits.save_rate)
+        self._persuadable[houses] = persuadable
         wrong = ~leaves & (mistaken[houses] < self._habits.mistaken)
         for house, at in zip(houses[wrong].tolist(), would_leave_at[wrong].tolist(), strict=True):
             self._report("Yes", house, self._at(at), late[house], delay[house])

@@ -138,11 +138,11 @@ def _shift(split: Sequence[Row]) -> Compared:
 
 def _discordant(pairs: Row, name: str, among: str) -> Compared:
     """Differences of paired events: 1, 0 or -1, so that the sum of the squares counts those that differ."""
-    total, squares, *arms = (
+    total, differ, of, other = (
         int(pairs[each] or 0) for each in (f"{name}_total", f"{name}_differ", f"c_{name}", f"h_{name}")
     )
     rows = int(pairs[among])
-    return Compared(Moments(rows, float(total), float(squares)), *arms, rows)
+    return Compared(Moments(rows, float(total), float(differ)), of, other, rows)
 
 
 def _moved(pairs: Row, name: str) -> Compared:

@@ -45,11 +45,9 @@ def outcomes(
     that the champion's score foretells, where it scored the entity before there was an assignment. The profit of a
     unit is what its action cost and what was lost if it is positive after all; where actions change no outcome, what
     acting on the decision would have earned (`measures.money.Offer`). `log_loss_paired` are losses of both arms at
-    one unit, alike for all where actions change no outcome. Else each over the probability that it was not acted upon,
-    and 0 of one that was: the mean is what everybody's would have been had nobody been acted upon (Horvitz and
-    Thompson, 1952). Whoever is acted upon for certain says nothing of that, and is left out, whichever way it went.
-    Whoever was held back by chance is told as an action of kind `none` with its probability; who was not told of at
-    all would not have been acted upon.
+    one unit, alike for all where actions change no outcome, else as if nobody had been acted upon (`unacted`). Whoever
+    was held back by chance is told as an action of kind `none` with its probability; who was not told of at all would
+    not have been acted upon.
     """
     feeds = asking.observations.feeds(Window(EVER, window.end + HOUR), asking.seq)
     through = proven(feeds, window.end)
@@ -83,6 +81,18 @@ def foretold_log_loss(probability: Floats) -> Floats:
     clipped = np.clip(probability, LEAST, 1 - LEAST)
     expected = -(clipped * np.log(clipped) + (1 - clipped) * np.log1p(-clipped))
     return np.asarray(np.where(np.isnan(probability), 0.0, expected))
+
+
+def unacted(numbers: Floats, acted: Bools, chance: Floats) -> tuple[Floats, float]:
+    """Numbers whose mean is what everybody's would have been had nobody been acted upon, and the largest weight of one.
+
+    Of each, its own number as it was seen, whether it was acted upon, and the probability of that, in [0, 1]: who was
+    not acted upon stands for 1 / (1 - chance), who was for 0 (Horvitz and Thompson, 1952). Left out are those who are
+    acted upon for certain: the mean is of the others. The weight is 1 where nobody is left.
+    """
+    among = chance < 1
+    weight = 1 / (1 - chance[among])
+    return np.where(acted[among], 0.0, numbers[among]) * weight, float(weight.max(initial=1.0))
 
 
 class _Known:
@@ -134,12 +144,10 @@ class _Known:
 
     def paired(self, action_changes_outcome: bool) -> Compared:
         theirs, ours = (log_loss(self.number(name), self.positive) for name in ("c_probability", "h_probability"))
-        told = self.held_back | self.acted
-        acting = np.where(action_changes_outcome & told, self.number("action_probability"), 0.0)
-        counted = np.where(action_changes_outcome & self.acted, 0.0, 1.0)
-        among = ~self.parted & (acting < 1)
-        weight = 1 / (1 - acting[among])
-        numbers = (theirs - ours)[among] * counted[among] * weight
-        events = int((self.positive & among & (counted > 0)).sum())
-        units = int(among.sum() / weight.max(initial=1.0))
-        return Compared(moments(numbers), events, events, units)
+        acted = self.acted & action_changes_outcome
+        told = acted | (self.held_back & action_changes_outcome)
+        chance = np.where(told, self.number("action_probability"), 0.0)
+        among = ~self.parted
+        numbers, heaviest = unacted((theirs - ours)[among], acted[among], chance[among])
+        events = int((self.positive & among & ~acted & (chance < 1)).sum())
+        return Compared(moments(numbers), events, events, int(len(numbers) / heaviest))

@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstay.digests import sha256
 from mainstay.logged import action_row, feed_row, label_row
-from mainstay.observed import Action, Feed, Label, Told
+from mainstay.observed import HELD_BACK, Action, Feed, Label, Told
 from mainstay.scoring.reading import Problem
 from mainstay.serving.arms import Live
 from mainstay.serving.problems import Rejected
@@ -129,6 +129,8 @@ class _Reader:
         kind = self._text(given, "kind", needed=True)
         probability = self._number(given, "probability", 0, 1)
         cost = self._number(given, "cost", 0, math.inf, 0.0)
+        if kind == HELD_BACK and probability == 1:
+            self._wrong("probability", "is 1, and yet nothing was done", "below 1 where the kind is none")
         source = self._text(given, "source") or self.source
         if self._found or at is None or kind is None:
             return None
