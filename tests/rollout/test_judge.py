@@ -12,7 +12,7 @@ from mainstay.gathered import Compared, Epoch, Gathered, Moments
 from mainstay.nouns import Estimate, Rollout, Valid
 from mainstay.records import decode, encode
 from mainstay.registry.manifest import Against
-from mainstay.rollout.guardrails import BUDGET
+from mainstay.rollout.guardrails import BUDGET, Level, interval
 from mainstay.rollout.judge import broken, harms, judge, no_data
 from mainstay.rollout.judge import tests_of as sequential_tests
 from mainstay.usecase import Label, Margins, Plan, Profit, Step
@@ -323,3 +323,13 @@ def test_the_verdict_names_the_rollout_its_window_and_its_policy() -> None:
     assert set(sequential_tests(verdict)) == {"sample_ratio", "errors", "missing"}
     assert sequential_tests(verdict)["errors"].state == {"challenger": 100.0, "champion": 101.0, "epochs": 1.0}
     assert all(made.needs is Need.QUIET for made in verdict.checks if made.evidence is not None)
+
+
+def test_what_the_champion_never_is_shows_harm_too_where_the_challenger_often_is() -> None:
+    often = Compared(Moments(400, 200.0, 400.0), challenger=100, champion=0, units=200)
+    seldom = Compared(Moments(400, 20.0, 40.0), challenger=10, champion=0, units=200)
+    level = Level(0.0075, 0.05, rate=True)
+    low = [found.low for each in (often, seldom) if (found := interval(each, level)) is not None]
+    assert low[0] > 0.25
+    assert low[1] < 0.02
+    assert interval(Compared(Moments(50, 25.0, 50.0), 25, 0, 25), level).low == -1.0  # type: ignore[union-attr]
