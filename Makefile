@@ -14,7 +14,7 @@ JOBS ?= 2
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test check faults alarms bench lock clean
+.PHONY: help setup demo drill test check faults alarms bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ $(READY): requirements/dev.txt pyproject.toml
 
 demo: $(READY) ## the whole spine: 20,000 simulated customers to a served, signed version
 	@$(BIN)/python -m mainstay.cli.demo
+
+drill: $(READY) ## a game day under load: kills, an outage, a harmful challenger, ways back; exits 1 where a promise breaks
+	@$(BIN)/python -m mainstay.cli.drill
 
 test: $(READY) ## every test that needs no server, with branch coverage
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term -m "not long" tests --ignore=tests/alarms

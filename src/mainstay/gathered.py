@@ -85,9 +85,9 @@ class Gathered:
     upon: their mean is everybody's. `labels` are ripe predictions that entered, `unripe` those that may still,
     `contradicted` the share of labels in [0, 1] that were
     told otherwise later, `complete_through` how far every feed of labels is complete. `shed` are requests that a
-    listening arm let go unheard. `slow_over_us` is the 95th percentile of the champion's first scorings of the
-    rollout, in microseconds: a request above it is slow, for the whole of it; None until there are enough to tell.
-    `newest` is when the newest prediction of the rollout was asked; None where nobody told.
+    listening arm let go unheard. `slow_over_us` is a millisecond above the 95th percentile of the champion's first
+    scorings of the rollout, in microseconds: a request above it is slow, for the whole of it; None until there are
+    enough to tell. `newest` is when the newest prediction of the rollout was asked; None where nobody told.
     """
 
     until: Instant

@@ -11,7 +11,7 @@ from rolled import Behaviour, Trial, shelved
 from mainstay.adapters.signing import Signer
 from mainstay.decided import Move
 from mainstay.errors import Conflict, Refused
-from mainstay.journeys.again import replay, what_if
+from mainstay.journeys.again import lag_of, replay, what_if
 from mainstay.journeys.asked import Asked
 from mainstay.journeys.evidence import verdict_of
 from mainstay.journeys.operate import AGAIN, Memory, begin_soon, decided, operate, tick
@@ -147,6 +147,21 @@ def test_who_decides_on_what_somebody_else_moved_meanwhile_writes_nothing(trial:
         write(here.opened, "tiny", seen, decision, "operator")
     assert here.opened.ledger.since("tiny") == before
     consistent(here)
+
+
+def test_evidence_ends_a_lag_before_the_look_and_another_policy_looks_as_far_back(trial: New) -> None:
+    here = trial(a_day=86_400)
+    here.start()
+    here.tick()
+    here.passes(0.01)
+    fact = running(here.opened.ledger, "tiny")
+    assert fact is not None
+    seen = stage(here.opened, "tiny", fact)
+    looked = {lag: decided(here.opened, "tiny", seen, here.at, timedelta(seconds=lag)) for lag in (0, 10, 60)}
+    requests = {lag: each.gathered.requests for lag, each in looked.items() if each.gathered}
+    assert requests[0] > requests[10] > 0 == requests[60]
+    assert [lag_of([each]).total_seconds() for each in looked.values()] == list(looked)
+    assert lag_of([]) == timedelta(minutes=1)
 
 
 def test_a_person_promotes_and_aborts_with_a_reason(trial: New) -> None:

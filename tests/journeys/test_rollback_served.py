@@ -101,8 +101,16 @@ def readable(opened: Platform) -> int:
     return found.count(1)
 
 
+@pytest.mark.parametrize(
+    ("waits", "stability"),
+    [
+        # Shortly after, and on a busy machine, nothing of the window may be readable yet.
+        pytest.param(Waits(watch=1.0), {Outcome.PASS, Outcome.INCONCLUSIVE}, id="shortly"),
+        pytest.param(Waits(watch=5.0, lag=25.0), {Outcome.PASS}, id="patiently", marks=pytest.mark.long),
+    ],
+)
 def test_under_load_all_replicas_are_back_within_five_seconds_and_the_proof_holds(
-    strict_home: Path, opened: Platform, served: Served
+    strict_home: Path, opened: Platform, served: Served, waits: Waits, stability: set[Outcome]
 ) -> None:
     with served(strict_home, workers=2, open_=True) as address, Load(address.removeprefix("http://")) as load:
         time.sleep(1.5)
@@ -113,15 +121,13 @@ def test_under_load_all_replicas_are_back_within_five_seconds_and_the_proof_hold
             time.sleep(0.5)
         started = time.monotonic()
         assert load.versions(started - 1) == {"1.1.0"}
-        done = roll_back(opened, "tiny", None, ASKED, lambda words: None, Waits(watch=1.0))
+        done = roll_back(opened, "tiny", None, ASKED, lambda words: None, waits)
         assert load.versions(started + 5) == {"1.0.0"}
     assert load.failed == []
     assert done.proof is not None
     checks = {each.name: each for each in done.proof.verdict.checks}
     assert [checks[name].outcome for name in ("replay", "replicas")] == [Outcome.PASS] * 2, checks
-    assert (
-        checks["stability"].outcome is not Outcome.FAIL
-    )  # on a busy machine nothing of the window may be readable yet
+    assert checks["stability"].outcome in stability, checks["stability"]
     assert done.proof.replayed >= 100
     assert f"{done.proof.replayed:,} to the bit ({done.proof.replayed:,} had to be" in checks["replay"].reason
     assert "all 2 live replicas report split 3" in checks["replicas"].reason

@@ -186,7 +186,7 @@ class Trial:
         knows = _truth(entity) == "Yes" and not (doing.blind and drawn[2] < 0.9)
         chance = float(np.clip((0.8 if knows else 0.1) + 0.05 * (drawn[1] - 0.5), 0, 1))
         ok = outcome is Ending.OK
-        taken = 900.0 if drawn[2] < doing.slow else 20 + 10 * drawn[1]
+        taken = 5000.0 if drawn[2] < doing.slow else 20 + 10 * drawn[1]
         return Prediction(
             f"p-{entity}", f"p-{entity}", "t", at, entity, entity, role, version, assigned, share, split.number, False,
             outcome, {"age": 40.0}, (1 - chance, chance) if ok else (), chance if ok else None, 0.5,

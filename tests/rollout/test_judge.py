@@ -13,7 +13,7 @@ from mainstay.measures.counts import unbalanced
 from mainstay.nouns import Estimate, Rollout, Valid
 from mainstay.records import decode, encode
 from mainstay.registry.manifest import Against
-from mainstay.rollout.guardrails import BUDGET
+from mainstay.rollout.guardrails import BUDGET, Level, interval
 from mainstay.rollout.judge import broken, harms, judge, no_data, sample_ratio
 from mainstay.rollout.judge import tests_of as sequential_tests
 from mainstay.usecase import Label, Margins, Plan, Profit, Step
@@ -334,7 +334,7 @@ def test_a_split_that_nobody_was_asked_under_yet_is_not_said_to_be_listened_to()
 
 @pytest.mark.parametrize(
     ("name", "level"),
-    [("slow", 0.9425), ("shift", 0.995), ("disagreement", 0.9475), ("log_loss", 0.97), ("log_loss_paired", 0.97)],
+    [("slow", 0.9425), ("shift", 0.995), ("disagreement", 0.94875), ("log_loss", 0.97), ("log_loss_paired", 0.97)],
 )
 def test_each_bound_is_as_sure_as_its_share_of_alpha_and_what_it_proves(name: str, level: float) -> None:
     found = quiet(by_mean={name: compared(0.0, 0.1)})
@@ -348,3 +348,13 @@ def test_the_sample_ratio_freezes_at_an_e_value_of_a_thousand_and_not_before() -
     first = said.index(True)
     values = [unbalanced((Epoch(10_000 + 10 * place, 10_000, 0.5),)) for place in (first - 1, first)]
     assert values[0] < math.log(1000) <= values[1]
+
+
+def test_what_the_champion_never_is_shows_harm_too_where_the_challenger_often_is() -> None:
+    often = Compared(Moments(400, 200.0, 400.0), challenger=100, champion=0, units=200)
+    seldom = Compared(Moments(400, 20.0, 40.0), challenger=10, champion=0, units=200)
+    level = Level(0.0075, 0.05, rate=True)
+    low = [found.low for each in (often, seldom) if (found := interval(each, level)) is not None]
+    assert low[0] > 0.25
+    assert low[1] < 0.02
+    assert interval(Compared(Moments(50, 25.0, 50.0), 25, 0, 25), level).low == -1.0  # type: ignore[union-attr]

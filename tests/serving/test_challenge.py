@@ -41,12 +41,20 @@ def never() -> Iterator[threading.Event]:
     made.set()
 
 
+def works(seconds: float) -> float:
+    """Keep a processor busy for so long."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+    return 0.25
+
+
 def attempt(lanes: Lanes, score: Callable[[], float], budget: float = BUDGET) -> Attempt[float]:
     return asyncio.run(lanes.attempt("1.1.0", score, math.isfinite, budget))
 
 
 def test_a_challenger_in_time_answers_and_its_scoring_alone_is_timed() -> None:
-    found = attempt(Lanes(), lambda: after(0.002, 0.25), 5.0)
+    found = attempt(Lanes(), lambda: works(0.002), 5.0)
     assert (found.ending, found.made) == (Ending.OK, 0.25)
     assert 2_000 <= found.scoring_us < 1_000_000
 
@@ -200,3 +208,13 @@ def test_the_incumbent_is_the_first_that_does_not_stand_by(world: "World") -> No
     assert arms.live is not None
     assert arms.live.incumbent == "1.1.0"
     assert scored("1.1.0", lambda: 0.5, math.isfinite).ending is Ending.OK
+
+
+def test_waiting_for_a_processor_is_no_slowness_of_an_arm() -> None:
+    def waits_and_works() -> float:
+        time.sleep(0.2)
+        return works(0.01)
+
+    attempt = scored("1.1.0", waits_and_works, bool)
+    assert attempt.ending is Ending.OK
+    assert 10_000 <= attempt.scoring_us < 100_000

@@ -17,6 +17,7 @@ from mainstay.nouns import Phase, Rollout
 from mainstay.records import encode
 from mainstay.registry.configured import Configuration, configuration
 from mainstay.rollout.advance import BEFORE, advance, begin, moved
+from mainstay.rollout.gather import LEFT_OUT
 from mainstay.usecase import Plan
 from mainstay.wiring import Platform
 
@@ -157,10 +158,16 @@ def _times(began: datetime, ended: datetime, told: list[Decision]) -> list[datet
 def _look(
     platform: Platform, use_case: str, rollout: Rollout, policy: Configuration, told: list[Decision], at: datetime
 ) -> Decision:
-    evidence = evidence_of(platform, use_case, rollout, policy, at)
+    evidence = evidence_of(platform, use_case, rollout, policy, at, lag_of(told))
     # Which servers there were is not in the observations: it was written down with the decisions.
     last: Gathered | None = next((each.gathered for each in reversed(told) if each.at <= at and each.gathered), None)
     replicas, warm = (last.replicas, last.warm) if last else (1, 1)
     evidence = replace(evidence, replicas=replicas, warm=warm)
     verdict = verdict_of(platform, use_case, rollout, policy, evidence)
     return advance(rollout, _plan(policy), verdict, evidence, at)
+
+
+def lag_of(told: list[Decision]) -> timedelta:
+    """How far behind its looks the operator that made these decisions had its evidence end."""
+    ends = (each.at - each.gathered.until for each in told if each.gathered is not None and each.step != BEFORE)
+    return max(next(ends, LEFT_OUT), timedelta(0))

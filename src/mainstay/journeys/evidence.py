@@ -1,6 +1,6 @@
 """What the operator judges a rollout by: its evidence as of a time, and the verdict on it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mainstay.gathered import Gathered
 from mainstay.ledger.joined import Rules
@@ -10,7 +10,7 @@ from mainstay.ledger.replicas import live
 from mainstay.nouns import Rollout
 from mainstay.registry.configured import Configuration
 from mainstay.registry.shelf import signed
-from mainstay.rollout.gather import gather
+from mainstay.rollout.gather import LEFT_OUT, gather
 from mainstay.rollout.guardrails import Measured
 from mainstay.rollout.judge import judge
 from mainstay.rollout.plans import steps_of
@@ -38,9 +38,14 @@ def replicas_of(platform: Platform, use_case: str, rollout: Rollout, now: dateti
 
 
 def evidence_of(
-    platform: Platform, use_case: str, rollout: Rollout, configuration: Configuration, now: datetime
+    platform: Platform,
+    use_case: str,
+    rollout: Rollout,
+    configuration: Configuration,
+    now: datetime,
+    lag: timedelta = LEFT_OUT,
 ) -> Gathered:
-    """Everything that traffic said of the two arms, as far as it can be known at `now`."""
+    """Everything that traffic said of the two arms until so long before `now`, for what is on its way is not known."""
     splits = platform.ledger.history(use_case, SPLITS, use_case)
     told = platform.ledger.history(use_case, DECISIONS, rollout.id)
     frozen = (fact.body.gathered.slow_over_us for fact in told if fact.body.gathered is not None)
@@ -54,6 +59,7 @@ def evidence_of(
         now,
         action_changes_outcome=configuration.label.action_changes_outcome,
         slow_over_us=next((bound for bound in frozen if bound is not None), None),
+        lag=lag,
     )
 
 

@@ -26,6 +26,7 @@ from mainstay.nouns import Rollout
 from mainstay.registry.loading import load
 from mainstay.registry.shelf import signed
 from mainstay.rollout.advance import BEFORE, advance, begin, taken_away
+from mainstay.rollout.gather import LEFT_OUT
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
 
@@ -79,8 +80,11 @@ def tick(
     holder: str = OPERATOR,
     lease: float = 30.0,
     memory: Memory | None = None,
+    lag: timedelta = LEFT_OUT,
 ) -> Ticked:
     """One look at a use case, by the operator that calls itself `holder`, who keeps it for `lease` seconds.
+
+    It judges by what was asked until `lag` before now.
 
     It moves the rollout that runs, or starts that of the version whose turn it is. What somebody else wrote meanwhile
     is left for the next tick. Unavailable while the world is down; then nothing was half-written.
@@ -92,7 +96,7 @@ def tick(
         if rollout is None:
             return Ticked(True, _next_in_turn(platform, use_case, now, memory or Memory()))
         here = stage(platform, use_case, rollout)
-        decision = decided(platform, use_case, here, now)
+        decision = decided(platform, use_case, here, now, lag)
         if not _is_news(platform, use_case, decision):
             return Ticked(True, None, decision)
         write(platform, use_case, here, decision, OPERATOR)
@@ -101,7 +105,7 @@ def tick(
     return Ticked(True, _told(here, decision), decision)
 
 
-def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> Decision:
+def decided(platform: Platform, use_case: str, here: Stage, now: datetime, lag: timedelta = LEFT_OUT) -> Decision:
     """What becomes of a rollout at a time. Nothing is written."""
     rollout = here.rollout.body
     step = rollout.step if here.begun else BEFORE
@@ -111,7 +115,7 @@ def decided(platform: Platform, use_case: str, here: Stage, now: datetime) -> De
         return Decision(rollout.id, now, step, Move.GO_HOME, ended, rollout.configuration)
     if not here.begun:
         return begin(rollout, here.plan, replicas_of(platform, use_case, rollout, now), now)
-    gathered = evidence_of(platform, use_case, rollout, here.configuration, now)
+    gathered = evidence_of(platform, use_case, rollout, here.configuration, now, lag)
     verdict = verdict_of(platform, use_case, rollout, here.configuration, gathered)
     return advance(rollout, here.plan, verdict, gathered, now)
 
@@ -222,6 +226,7 @@ def operate(
     wait: Callable[[float], bool],
     tell: Tell,
     memory: Memory | None = None,
+    lag: timedelta = LEFT_OUT,
 ) -> None:
     """Tick every so many seconds, until `wait` (given seconds) returns True; then give the leases back.
 
@@ -233,7 +238,7 @@ def operate(
         began = time.monotonic()
         names = _named(use_cases, tell, memory)
         for name in names:
-            _one(platform, name, holder, lease, tell, memory)
+            _one(platform, name, holder, lease, tell, memory, lag)
         if wait(max(0.0, every - (time.monotonic() - began))):
             break
     for name in names:
@@ -251,10 +256,12 @@ def _named(use_cases: Callable[[], Sequence[str]], tell: Tell, memory: Memory) -
         return ()
 
 
-def _one(platform: Platform, use_case: str, holder: str, lease: float, tell: Tell, memory: Memory) -> None:
+def _one(
+    platform: Platform, use_case: str, holder: str, lease: float, tell: Tell, memory: Memory, lag: timedelta
+) -> None:
     """Tick one use case and bring the world in line with it. Its trouble is not that of the others."""
     try:
-        done = tick(platform, use_case, platform.settings.clock(), holder, lease, memory)
+        done = tick(platform, use_case, platform.settings.clock(), holder, lease, memory, lag)
     except MainstayError as error:
         _once(f"{use_case}: {error}", use_case, tell, memory)
         return

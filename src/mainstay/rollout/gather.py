@@ -10,7 +10,7 @@
   which the champion failed counts as its error, which can only spare the challenger, and does not excuse it.
 * Outcomes are of predictions that are ripe, with the value that they had when they entered (`ledger.joined`).
 
-The last minute is left out: what was asked in it may not have been shipped.
+The last minute is left out (`lag`): what was asked in it may not have been shipped.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from mainstay.rollout.outcomes import Outcomes, outcomes
 from mainstay.usecase import Profit
 
 LEFT_OUT = timedelta(minutes=1)
-"""What was asked so shortly before now is not looked at: it may be on its way."""
+"""What was asked so shortly before now is not looked at, unless a caller says otherwise: it may be on its way."""
 
 
 def gather(
@@ -45,17 +45,19 @@ def gather(
     *,
     action_changes_outcome: bool = True,
     slow_over_us: float | None = None,
+    lag: timedelta = LEFT_OUT,
 ) -> Gathered:
     """The evidence of a rollout at `now`; the same for the same `seq` and `now`, to the last bit.
 
     `splits` is the use case's whole history; those of other rollouts are passed over, and what was served under them.
     `replicas` are the live ones. `seq` is a snapshot of the observations, the present one where there is none.
     `action_changes_outcome` is what the use case says of its label. `slow_over_us` is the bound that an earlier look
-    froze: given it, observations that arrive late move it no more. Unavailable as `Observations`.
+    froze: given it, observations that arrive late move it no more. `lag` is how far behind `now` the evidence ends: as
+    long as a host may take to ship what it answered. Unavailable as `Observations`.
     """
     at = observations.head() if seq is None else seq
     warm = sum({rollout.champion, rollout.challenger} <= set(each.warm) for each in replicas)
-    until = now - LEFT_OUT
+    until = now - lag
     none = Gathered(until, at, len(replicas), warm, slow_over_us=slow_over_us)
     found = stages(splits, rollout)
     if not found or until <= rollout.started_at:

@@ -203,6 +203,16 @@ def bounded(name: str, found: Compared | None, limit: Limit, level: Level, *, pr
     return replace(made, outcome=Outcome.QUIET, needs=Need.QUIET, reason=f"no alarm: {made.reason}", rows_needed=None)
 
 
+def _each_alone(found: Compared, alpha: float) -> float:
+    """What the difference of two rates is at least, by a bound on each: it needs no events in the champion at all."""
+    rows, theirs = found.difference.rows, found.units
+    ours = rows - theirs if rows > theirs else rows  # paired units count in both
+    if rows < ROWS or found.challenger < EVENTS or not 0 <= found.champion <= ours:
+        return -1.0
+    at_least = 1 - rate_at_most(theirs - found.challenger, theirs, alpha / 2)
+    return max(-1.0, at_least - rate_at_most(found.champion, ours, alpha / 2))
+
+
 def interval(found: Compared, level: Level) -> Estimate | None:
     """The difference with what bounds it at any time; None where nothing does yet.
 
@@ -216,7 +226,7 @@ def interval(found: Compared, level: Level) -> Estimate | None:
         down, up = (spread * radius(moments.rows, level.planned, alpha, 1) for alpha in (level.harm, level.proof))
         low, high, method = moments.mean - down, moments.mean + up, METHOD
     elif level.rate and 0 <= found.challenger <= found.units and found.units:
-        low, high = -1.0, rate_at_most(found.challenger, found.units, level.proof)
+        low, high = _each_alone(found, level.harm), rate_at_most(found.challenger, found.units, level.proof)
         method = "beta-binomial mixture, of the challenger alone"
     elif level.span is not None and moments.rows >= ROWS and not spread > 0 and found.units:
         weight = max(1.0, moments.rows / found.units)

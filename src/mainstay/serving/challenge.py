@@ -41,8 +41,8 @@ IDLE = 60.0
 class Attempt(Generic[T]):
     """How one arm's scoring ended. `made` is what it scored, None where it raised or was late.
 
-    `scoring_us` are the microseconds of the scoring alone, without the way to a thread and back; of a late one those
-    until nobody waited any more.
+    `scoring_us` are the microseconds that the scoring took of a processor, without the way to a thread and back or any
+    waiting for one; of a late one those until nobody waited any more.
     """
 
     version: str
@@ -52,16 +52,20 @@ class Attempt(Generic[T]):
 
 
 def scored(version: str, score: Callable[[], T], finite: Callable[[T], bool]) -> Attempt[T]:
-    """Score here and now. Whatever is raised is an ending, not an exception."""
-    started = time.perf_counter()
+    """Score here and now. Whatever is raised is an ending, not an exception.
+
+    What counts is the processor's time of this thread: a challenger on a thread of its own waits for the interpreter
+    while the event loop has it, the incumbent does not, and the two are held against each other.
+    """
+    started = time.thread_time()
     try:
         made = score()
         ending = Ending.OK if finite(made) else Ending.NOT_FINITE
     except Exception:  # noqa: BLE001
         # An arm is somebody's model: whatever it does wrong is counted against it, and must end nothing else.
-        _say(version, started)
-        return Attempt(version, Ending.RAISED, (time.perf_counter() - started) * 1e6, None)
-    return Attempt(version, ending, (time.perf_counter() - started) * 1e6, made)
+        _say(version, time.perf_counter())
+        return Attempt(version, Ending.RAISED, (time.thread_time() - started) * 1e6, None)
+    return Attempt(version, ending, (time.thread_time() - started) * 1e6, made)
 
 
 _SCORING: set[int] = set()
