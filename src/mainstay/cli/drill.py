@@ -19,7 +19,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from mainstay.cli import show
-from mainstay.cli.drill_parts import PATIENCE, Broken, Home, Load, address_of, children, kill, register_one_that_errs
+from mainstay.cli.drill_parts import (
+    PATIENCE,
+    Broken,
+    Home,
+    Load,
+    address_of,
+    children,
+    ended,
+    kill,
+    register_one_that_errs,
+)
 from mainstay.errors import MainstayError
 from mainstay.journeys.evidence import observations_of
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS, SPLITS
@@ -162,7 +172,7 @@ def _served(day: Drill) -> None:
     finally:
         if server.poll() is None:
             server.kill()
-            server.wait()
+        ended(server)
     day.act("no customer was failed", lambda: _nobody_failed(load))
     day.act("every acknowledged prediction is kept, once", lambda: _kept(day, load))
     day.act("the audit tells the story", lambda: _told(day))
@@ -187,13 +197,13 @@ class _Operators:
     def kill(self) -> int:
         must("operator" not in self.day.without, "no operator runs")
         kill(self._process.pid)
-        self._process.wait(PATIENCE)
+        ended(self._process)
         return self._process.pid
 
     def end(self) -> None:
         if "operator" not in self.day.without:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(PATIENCE)
+            ended(self._process)
 
 
 @contextlib.contextmanager

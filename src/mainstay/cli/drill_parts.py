@@ -182,6 +182,14 @@ def children(parent: int, word: str) -> list[int]:
     return found
 
 
+def ended(process: "subprocess.Popen[str]") -> int:
+    """Wait for a process that was told to end, and let go of what it said; its exit code."""
+    code = process.wait(PATIENCE)
+    if process.stdout is not None:
+        process.stdout.close()
+    return code
+
+
 def kill(process: int) -> None:
     os.kill(process, signal.SIGKILL)
 
