@@ -150,7 +150,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return typed_frame({name: values[:rows] for name, values in columns.items()})
 
 
-SEARCH = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SEARCH = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @SEARCH

@@ -86,7 +86,8 @@ def test_a_champion_whose_input_is_gone_is_told_and_blocks_nothing(
     columns = dict(shop.contract.columns)
     columns["region"] = columns["region"].model_copy(update={"feature": False})
     contract = shop.contract.model_copy(update={"columns": columns})
-    far = release(released, shop.model_copy(update={"contract": contract}))
+    features = shop.features.model_copy(update={"service": "shop_v2"})  # what a service means is never changed
+    far = release(released, shop.model_copy(update={"contract": contract, "features": features}))
     (made,) = against(far)
     assert made.outcome is Outcome.INCONCLUSIVE
     assert not made.blocking

@@ -55,7 +55,12 @@ def reasons(body: dict[str, Any]) -> Sequence[str]:
     return [each["reason"] for each in body["checks"] or () if each["outcome"] not in ("PASS", "QUIET")]
 
 
-@pytest.mark.parametrize("name", PASSING)
+SLOW = ("fifty thousand", "two hundred columns")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in PASSING]
+)
 def test_a_strangers_file_is_released_untouched(
     name: str, strangers: dict[str, Make], strange: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
