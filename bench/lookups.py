@@ -165,7 +165,8 @@ def in_process(store: Stored, reads: int) -> list[float]:
             found = lookup.found(entity, now) if lookup.quick else await lookup.found_soon(entity, now)
             found.merged("1.0.0", {})
             made.append((time.perf_counter() - began) * 1000)
-            if found.down or len(found.rows[view.name].values) != len(inputs):
+            held = found.held[lookup.place_of("1.0.0")]
+            if held is None or len(held.rows[view.name].values) != len(inputs):
                 raise RuntimeError(f"{entity} was not found whole")
         return made
 
