@@ -317,7 +317,7 @@ local found = {redis.call('HGETALL', KEYS[1])}
 for n = 2, #KEYS do found[n] = redis.call('HMGET', KEYS[n], unpack(ARGV)) end
 return found
 """
-"""One command with one answer: a pipeline costs the client twice as much for each entity."""
+"""Everything in one command with one answer."""
 
 
 def _asking(project: str, join_key: str, wanted: tuple[Wanted, ...], entities: Sequence[str]) -> list[Any]:
