@@ -69,6 +69,7 @@ def guarded(strict_home: Path, served: Served, give_key: Callable[..., None]) ->
         assert 'status="500"' not in counted
 
 
+@pytest.mark.long
 def test_what_is_told_of_the_server_is_so(guarded: str, tmp_path: Path) -> None:
     assert generated(guarded, SECRET, tmp_path, 2) >= 200
 

@@ -105,7 +105,7 @@ def readable(opened: Platform) -> int:
     ("waits", "stability"),
     [
         # Shortly after, and on a busy machine, nothing of the window may be readable yet.
-        pytest.param(Waits(watch=1.0), {Outcome.PASS, Outcome.INCONCLUSIVE}, id="shortly"),
+        pytest.param(Waits(watch=1.0), {Outcome.PASS, Outcome.INCONCLUSIVE}, id="shortly", marks=pytest.mark.long),
         pytest.param(Waits(watch=5.0, lag=25.0), {Outcome.PASS}, id="patiently", marks=pytest.mark.long),
     ],
 )
