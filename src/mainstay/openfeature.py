@@ -31,7 +31,6 @@ from mainstay.ledger.kinds import SPLITS
 from mainstay.nouns import Split, Value
 from mainstay.registry.loading import load
 from mainstay.rollout.assign import Assigner, Assignment
-from mainstay.rollout.back import reigning
 from mainstay.settings import Settings, read_settings
 from mainstay.suggest import did_you_mean
 from mainstay.usecase import UseCase
@@ -91,7 +90,7 @@ class SplitProvider(AbstractProvider):
             "challenger",
             default_value,
             evaluation_context,
-            lambda split, version: version != reigning(split),
+            lambda split, version: version != split.reigning,
         )
 
     def resolve_integer_details(

@@ -7,7 +7,7 @@ import pytest
 from mainstay.decided import Move
 from mainstay.errors import NotFound, Refused
 from mainstay.nouns import Arm, Phase, Pin, Rollout, Split
-from mainstay.rollout.back import ended, former, reigning, restored, was_live, with_standby, without
+from mainstay.rollout.back import ended, former, restored, was_live, with_standby, without
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ PROMOTED = split(
 
 
 def test_the_champion_of_a_rollout_is_the_challenged_one_whatever_its_share() -> None:
-    assert [reigning(each) for each in (FIRST, CANARY, LAST, PROMOTED)] == ["1.0.0", "1.0.0", "1.0.0", "1.1.0"]
+    assert [each.reigning for each in (FIRST, CANARY, LAST, PROMOTED)] == ["1.0.0", "1.0.0", "1.0.0", "1.1.0"]
 
 
 def test_after_a_promotion_one_goes_back_to_the_former_champion_and_all_that_was_live_with_it() -> None:

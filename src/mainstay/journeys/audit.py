@@ -16,7 +16,6 @@ from mainstay.ledger.facts import Fact
 from mainstay.ledger.kinds import DECISIONS, ROLLOUTS
 from mainstay.nouns import Instant, Real, Rollout, Split, Window
 from mainstay.observed import Role
-from mainstay.rollout.back import reigning
 from mainstay.usecase import UseCase
 from mainstay.wiring import Platform
 
@@ -90,7 +89,7 @@ def reigns(platform: Platform, use_case: str, start: datetime | None, end: datet
     firsts = [
         fact
         for before, fact in zip([None, *history], history, strict=False)
-        if before is None or reigning(before.body) != reigning(fact.body)
+        if before is None or before.body.reigning != fact.body.reigning
     ]
     decisions = {fact.at: fact.body for fact in platform.ledger.all_of(use_case, DECISIONS)}
     ends: list[datetime | None] = [*(fact.at for fact in firsts[1:]), None]
@@ -106,7 +105,7 @@ def _reign(fact: Fact[Split], until: datetime | None, decisions: dict[datetime, 
     # What was decided stands in the same write as the split that it led to, so at the same time.
     decided = decisions.get(fact.at)
     return Reign(
-        reigning(fact.body),
+        fact.body.reigning,
         fact.at,
         until,
         fact.body.number,

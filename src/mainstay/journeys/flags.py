@@ -13,7 +13,7 @@ from mainstay.ledger.facts import Entry
 from mainstay.ledger.kinds import SPLITS
 from mainstay.nouns import Pin, Split
 from mainstay.registry.loading import load
-from mainstay.rollout.back import reigning, restored, was_live
+from mainstay.rollout.back import restored, was_live
 from mainstay.rollout.condition import condition
 from mainstay.rollout.proof import Reach
 from mainstay.suggest import did_you_mean
@@ -38,7 +38,7 @@ def pin(platform: Platform, use_case: str, made: Pin, asked: Asked) -> Split:
     if made.until is not None and made.until <= platform.settings.clock():
         raise Refused("it is past already", "--until")
     if made.where is not None:
-        champion = reigning(splits(platform, use_case)[-1].body)
+        champion = splits(platform, use_case)[-1].body.reigning
         _, bundle = load(use_case, champion, platform.blobs, platform.trusted())
         condition(made.where, {each.name: each.kind for each in bundle.encoder.inputs})
 
@@ -121,7 +121,7 @@ def kill(
     """
     history = splits(platform, use_case)
     standing = history[-1]
-    champion = reigning(standing.body)
+    champion = standing.body.reigning
     challengers = [arm for arm in standing.body.arms if arm.version != champion and not arm.standby]
     rollout = running(platform, use_case, standing.body)
     if not challengers and rollout is None:

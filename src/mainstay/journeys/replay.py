@@ -14,7 +14,6 @@ from mainstay.ledger.facts import Fact
 from mainstay.ledger.observations import Observations
 from mainstay.nouns import Split, Window
 from mainstay.observed import Ending, Role
-from mainstay.rollout.back import reigning
 from mainstay.rollout.proof import Again, Repeats, Watched
 from mainstay.scoring.rowwise import RowScorer
 from mainstay.scoring.scorer import Scorer
@@ -71,7 +70,7 @@ def watched(observations: Observations, version: str, split: int, window: Window
 def reigns(history: Sequence[Fact[Split]], version: str, now: datetime) -> list[Window]:
     """When a version was champion, the last time first; a reign that goes on ends at `now`."""
     ends = [fact.at for fact in history[1:]] + [now]
-    spans = [(fact.at, end) for fact, end in zip(history, ends, strict=True) if reigning(fact.body) == version]
+    spans = [(fact.at, end) for fact, end in zip(history, ends, strict=True) if fact.body.reigning == version]
     return [Window(start, end) for start, end in reversed(spans) if start < end]
 
 
@@ -82,7 +81,7 @@ def _recorded(
 
     A split reaches the replicas up to some seconds after its fact, so the number of the split in the row decides.
     """
-    numbers = {fact.body.number for fact in history if reigning(fact.body) == version}
+    numbers = {fact.body.number for fact in history if fact.body.reigning == version}
     names = [each.name for each in scorer.bundle.encoder.inputs]
     found: list[dict[str, Any]] = []
     seq = observations.head()

@@ -16,7 +16,7 @@ from mainstay.ledger.replicas import live, vanished
 from mainstay.nouns import Phase, Rollout, Split, Window
 from mainstay.observed import Replica
 from mainstay.registry.loading import load
-from mainstay.rollout.back import ended, former, reigning, restored, was_live, with_standby, without
+from mainstay.rollout.back import ended, former, restored, was_live, with_standby, without
 from mainstay.rollout.proof import Reach, Watched, prove
 from mainstay.scoring.scorer import Scorer
 from mainstay.wiring import Platform
@@ -75,7 +75,7 @@ def roll_back(
     version = to if to is not None else former([fact.body for fact in history])
     was = was_live([fact.body for fact in history], version)
     standing = history[-1]
-    before = reigning(standing.body)
+    before = standing.body.reigning
     if restored(standing.body, version, was, _challenger(platform, use_case, standing.body)) is standing.body:
         tell(f"{version} is live, with all that was live with it, since {standing.at:%Y-%m-%d %H:%M:%S} UTC")
         return Rollback(version, before, standing.body, moved=False)
@@ -145,7 +145,7 @@ def write_split(platform: Platform, use_case: str, standing: Fact[Split], made: 
             last = platform.ledger.latest(use_case, SPLITS, use_case)
             if last is not None and last.number != standing.number:
                 raise Conflict(
-                    f"{last.actor} wrote split {last.body.number} meanwhile, with {reigning(last.body)} as champion "
+                    f"{last.actor} wrote split {last.body.number} meanwhile, with {last.body.reigning} as champion "
                     f"({last.reason}): look at it, then ask again",
                     use_case,
                 ) from None
@@ -228,7 +228,7 @@ def _proved(
     waits: Waits,
 ) -> Proof:
     clock = platform.settings.clock
-    version = reigning(made)
+    version = made.reigning
     began = clock()
     first = reached(platform, use_case, made.number, moved_at, waits.sleep, waits.reach)
     there = sum(each.split >= made.number for each in first.live)
@@ -247,7 +247,7 @@ def _proved(
     last = reached(platform, use_case, made.number, moved_at, waits.sleep, 0.0) if seen.seconds else first
     behind = [each for each in first.live if each.split < made.number]
     history = [fact.body for fact in splits(platform, use_case)]
-    later = frozenset(each.number for each in history if each.number > made.number and reigning(each) == version)
+    later = frozenset(each.number for each in history if each.number > made.number and each.reigning == version)
     reach = first if behind else Reach(made.number, last.live, last.vanished, first.seconds, later)
     verdict, differing = prove(again, reach, seen)
     return Proof(made.number, version, clock(), verdict, len(again.again), differing)

@@ -6,12 +6,8 @@ from datetime import datetime
 
 from mainstay.decided import Decision, Move
 from mainstay.errors import NotFound, Refused
-from mainstay.nouns import Arm, Phase, Rollout, Split
-
-
-def reigning(split: Split) -> str:
-    """The version that is champion under a split (`Split.reigning`)."""
-    return split.reigning
+from mainstay.nouns import Arm, Rollout, Split
+from mainstay.rollout.advance import moved
 
 
 def was_live(history: Sequence[Split], version: str) -> Split:
@@ -19,7 +15,7 @@ def was_live(history: Sequence[Split], version: str) -> Split:
 
     Refused where it never was champion: a rollback goes back, and only a rollout goes forward.
     """
-    reigned = [split for split in history if reigning(split) == version]
+    reigned = [split for split in history if split.reigning == version]
     if not reigned:
         raise Refused(
             f"{version} was never champion, so there is nothing to go back to; a release and its rollout go forward",
@@ -39,10 +35,10 @@ def former(history: Sequence[Split]) -> str:
     if not history:
         raise NotFound("nothing is live, so there is nothing to go back from")
     standing = history[-1]
-    now = reigning(standing)
+    now = standing.reigning
     if any(arm.version != now and not arm.standby for arm in standing.arms):
         return now
-    first = [reigning(split) for split in history]
+    first = [split.reigning for split in history]
     older = [arm.version for arm in standing.arms if arm.standby and arm.version in first[: first.index(now)]]
     if older:
         return older[0]
@@ -71,7 +67,7 @@ def restored(standing: Split, version: str, was: Split, challenger: str | None =
     goes, also where it only stands by as yet. Only pins to the restored version stay: one to an arm that was left would
     lead its customers to what everybody else was taken from.
     """
-    left = reigning(standing)
+    left = standing.reigning
     stood = [arm for arm in standing.arms if arm.standby and arm.version != challenger]
     kept = stood if left == version else [Arm(left, standby=True)]
     made = dataclasses.replace(
@@ -88,5 +84,5 @@ def restored(standing: Split, version: str, was: Split, challenger: str | None =
 
 def ended(rollout: Rollout, reason: str, now: datetime) -> tuple[Rollout, Decision]:
     """A running rollout as it stands once a person ended it, and the decision that says so."""
-    home = dataclasses.replace(rollout, phase=Phase.WENT_HOME)
-    return home, Decision(rollout.id, now, rollout.step, Move.GO_HOME, f"by hand: {reason}", rollout.configuration)
+    decision = Decision(rollout.id, now, rollout.step, Move.GO_HOME, f"by hand: {reason}", rollout.configuration)
+    return moved(rollout, decision), decision

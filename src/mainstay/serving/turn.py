@@ -315,10 +315,7 @@ class Turn:
 
     def _head_of(self, waiting: Waiting) -> bytes | None:
         """The head of the answer to a request but for its length; None where its connection is to end with it."""
-        return self._told(waiting.asks.default_headers)
-
-    def _told(self, headers: Headers) -> bytes | None:
-        """The head of an answer but for its length; None where its connection is to end with it."""
+        headers = waiting.asks.default_headers
         if headers is not self._headers or len(headers) != self._count:
             self._headers, self._count = headers, len(headers)
             ends = any(name.lower() == b"connection" for name, _ in headers)
