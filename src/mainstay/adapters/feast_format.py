@@ -11,6 +11,7 @@ from typing import Final
 
 from mainstay.errors import Refused
 from mainstay.nouns import Value
+from mainstay.varints import signed, varint
 
 KEY_VERSION: Final = 3
 """How Feast serialises entity keys: this version is read, and no other."""
@@ -93,14 +94,14 @@ def value_of(data: bytes) -> Value:
             number: float = _FIXED64.unpack_from(data, 1)[0]
             return None if number != number else number
         if tag == 0x12:  # field 2, a text
-            size, at = (data[1], 2) if data[1] < 0x80 else _varint(data, 1)
+            size, at = (data[1], 2) if data[1] < 0x80 else varint(data, 1)
             if at + size == len(data):
                 return data[at:].decode()
         elif tag == 0x35:  # field 6, a float
             small: float = _FIXED32.unpack_from(data, 1)[0]
             return None if math.isnan(small) else small
         elif tag in (0x18, 0x20):  # fields 3 and 4, integers
-            return float(_signed(_varint(data, 1)[0]))
+            return float(signed(varint(data, 1)[0]))
         elif tag == 0x38:  # field 7, a truth
             return float(data[1])
     except (struct.error, IndexError, UnicodeDecodeError) as error:
@@ -124,11 +125,11 @@ def micros_of(data: bytes) -> int:
     try:
         while at < len(data):
             field = data[at]
-            number, at = _varint(data, at + 1)
+            number, at = varint(data, at + 1)
             if field == 0x08:
-                seconds = _signed(number)
+                seconds = signed(number)
             elif field == 0x10:
-                nanos = _signed(number)
+                nanos = signed(number)
             else:
                 raise Refused("a time in the online store is damaged")
     except IndexError as error:
@@ -141,22 +142,6 @@ def time_bytes(micros: int) -> bytes:
     seconds, rest = divmod(micros, 1_000_000)
     made = b"\x08" + _varint_bytes(seconds) if seconds else b""
     return made + (b"\x10" + _varint_bytes(rest * 1000) if rest else b"")
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, and the place after it."""
-    made = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        made |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return made, at
-        shift += 7
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def _varint_bytes(number: int) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mainstay.varints import signed, varint
+
 _GRAPH, _NODE, _OPERATION, _ATTRIBUTE = 7, 1, 4, 5
 _NAME, _FLOAT, _INTEGER, _TEXT, _FLOATS, _INTEGERS, _TEXTS = 1, 2, 3, 4, 7, 8, 9
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -57,13 +59,13 @@ def _attribute(data: memoryview) -> tuple[str, Any]:
         elif field == _FLOAT:
             single = struct.unpack("<f", value)[0]
         elif field == _INTEGER:
-            single = _signed(value)
+            single = signed(value)
         elif field == _TEXT:
             single = bytes(value)
         elif field == _FLOATS:
             listed += struct.unpack(f"<{len(value) // 4}f", value)
         elif field == _INTEGERS:
-            listed += map(_signed, _packed(value) if isinstance(value, memoryview) else [value])
+            listed += map(signed, _packed(value) if isinstance(value, memoryview) else [value])
         elif field == _TEXTS:
             listed.append(bytes(value))
     return name, listed if single is None else single
@@ -73,14 +75,14 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
     """The fields of a message with their numbers: integers as they are, everything else as bytes."""
     at = 0
     while at < len(data):
-        key, at = _varint(data, at)
+        key, at = varint(data, at)
         kind = key & 7
         if kind == _VARINT:
-            value, at = _varint(data, at)
+            value, at = varint(data, at)
             yield key >> 3, value
             continue
         if kind == _BYTES:
-            size, at = _varint(data, at)
+            size, at = varint(data, at)
         elif kind in (_FIXED32, _FIXED64):
             size = 4 if kind == _FIXED32 else 8
         else:
@@ -94,21 +96,5 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
 def _packed(data: memoryview) -> Iterator[int]:
     at = 0
     while at < len(data):
-        value, at = _varint(data, at)
+        value, at = varint(data, at)
         yield value
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _signed(value: int) -> int:
-    """A varint as the int64 that it stands for."""
-    return value - (1 << 64) if value >> 63 else value
